@@ -1,0 +1,60 @@
+/*
+ * bounce.h - private to bounce(8).
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#ifndef BOUNCE_BOUNCE_H
+#define BOUNCE_BOUNCE_H
+
+#include <stdbool.h>
+#include <sys/time.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/span.h"
+#include "base/vec.h"
+#include "ipc/ipc.h"
+#include "mail/bounce_client.h"
+#include "mail/bounce_log.h"
+
+/* --- log.c: writes bounce/ID, defer/ID, trace/ID; mail/bounce_log.h reads them --- */
+bool	log_append(const char *queue, const struct ipc_bounce_append *, struct arena *mem);
+void	log_remove(const char *queue, const char *id);
+/* The entries that came with the request itself. */
+void	log_from_request(const struct ipc_bounce_send *, struct arena *mem, struct vec *entries);
+
+/* --- notice.c: the report as a message --- */
+enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_SUCCESS, NOTICE_VERIFY };
+
+struct notice {
+	enum notice_kind kind;
+	const struct ipc_bounce_send *request;
+	const char *queue_id, *queue_name;
+	struct span to;			/* internal form */
+	struct span from;		/* envelope sender of the notice: empty, or the double-bounce address */
+	bool postmaster;		/* copy for the postmaster: other subject, no text */
+	bool full;			/* return the whole message, not just its header */
+	const struct vec *entries;
+	struct arena *mem;
+};
+/* False: it could not be queued (logged). */
+bool	notice_send(const struct notice *);
+
+/* --- original.c: the message that is reported on --- */
+struct original {
+	int fd;				/* -1: the queue file is gone */
+	int64_t data_offset, data_size, cont_length;
+	struct timeval arrival;
+	unsigned trace_flags;
+};
+void	original_open(struct original *, const char *queue, const char *id);
+void	original_close(struct original *);
+/* Text of the message, or of its header only, handed out line by line in pieces. */
+bool	original_copy(const struct original *, bool header_only, bool (*put)(void *arg, struct span text), void *arg);
+
+/* --- text.c --- */
+/* Words of text wrapped at 79 columns, continuation lines indented by 4 blanks; a newline at the end. */
+void	text_wrap(struct buf *out, struct span text);
+void	text_template(struct buf *out, enum notice_kind);
+
+#endif

@@ -1,0 +1,293 @@
+/*
+ * notice.c - builds a delivery status notification (RFC 3464) and hands it to cleanup(8).
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "bounce/bounce.h"
+#include "conf/conf.h"
+#include "mail/cleanup_client.h"
+#include "mail/rec.h"
+#include "smtp/address.h"
+
+static const struct {
+	const char *subject, *copy_subject, *log;
+} kinds[] = {
+	[NOTICE_FAILURE] = { "Undelivered Mail Returned to Sender", "Postmaster Copy: Undelivered Mail", "non-delivery" },
+	[NOTICE_DELAY] = { "Delayed Mail (still being retried)", "Postmaster Warning: Delayed Mail", "delay" },
+	[NOTICE_SUCCESS] = { "Successful Mail Delivery Report", "Successful Mail Delivery Report", "delivery status" },
+	[NOTICE_VERIFY] = { "Mail Delivery Status Report", "Mail Delivery Status Report", "delivery status" },
+};
+
+static bool
+wants(const struct notice *n, const struct log_entry *e)
+{
+	if (n->postmaster || e->notify == 0)
+		return true;
+	if (n->kind == NOTICE_FAILURE)
+		return (e->notify & DSN_NOTIFY_FAILURE) != 0;
+	if (n->kind == NOTICE_DELAY)
+		return (e->notify & DSN_NOTIFY_DELAY) != 0;
+	return true;
+}
+
+static const struct log_entry *
+entry(const struct notice *n, size_t i)
+{
+	return VEC_AT(n->entries, const struct log_entry, i);
+}
+
+static void
+put_header(const struct notice *n, struct buf *out, const char *new_id, const char *boundary)
+{
+	char date[64];
+
+	clock_mail_date(clock_wall().tv_sec, date, sizeof date);
+	buf_printf(out, "Received: by %s (%s)\n\tid %s; %s\n", conf.myhostname, conf.mail_name, new_id, date);
+	buf_printf(out, "Date: %s\n", date);
+	if (strcmp(conf.header_from_format, "obsolete") == 0)
+		buf_str(out, "From: MAILER-DAEMON (Mail Delivery System)\n");
+	else
+		buf_str(out, "From: Mail Delivery System <MAILER-DAEMON>\n");
+	buf_printf(out, "Subject: %s\n", n->postmaster ? kinds[n->kind].copy_subject : kinds[n->kind].subject);
+	buf_str(out, "To: ");
+	address_quote_to(out, n->to);
+	buf_printf(out, "\nAuto-Submitted: %s\nMIME-Version: 1.0\n", n->postmaster ? "auto-generated" : "auto-replied");
+	buf_printf(out, "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"%s\"\n", boundary);
+	if (conf.smtputf8_enable)
+		buf_str(out, "Content-Transfer-Encoding: 8bit\n");
+	buf_str(out, "\nThis is a MIME-encapsulated message.\n");
+}
+
+static void
+put_paragraph(const struct notice *n, struct buf *out, const struct log_entry *e)
+{
+	struct buf text = {0};
+
+	buf_printf(&text, "<%.*s>", SPAN_ARG(e->recipient));
+	if (e->original.n > 0)
+		buf_printf(&text, " (expanded from <%.*s>)", SPAN_ARG(e->original));
+	buf_str(&text, ": ");
+	buf_span(&text, e->reason);
+	buf_byte(out, '\n');
+	text_wrap(out, buf_view(&text));
+	buf_free(&text);
+	(void)n;
+}
+
+static void
+put_text_part(const struct notice *n, struct buf *out, const char *boundary)
+{
+	buf_printf(out, "\n--%s\nContent-Description: Notification\n", boundary);
+	if (conf.smtputf8_enable)
+		buf_str(out, "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n");
+	else
+		buf_str(out, "Content-Type: text/plain; charset=us-ascii\n\n");
+	if (!n->postmaster)
+		text_template(out, n->kind);
+	for (size_t i = 0; i < n->entries->n; i++)
+		if (wants(n, entry(n, i)))
+			put_paragraph(n, out, entry(n, i));
+	if (n->entries->n == 0)
+		buf_str(out, "\n\t--- Delivery report unavailable ---\n");
+	buf_byte(out, '\n');
+}
+
+static void
+put_mail_name(struct buf *out)
+{
+	for (const char *p = conf.mail_name; *p != '\0'; p++)
+		buf_byte(out, ascii_alnum(*p) ? *p : '-');
+}
+
+static void
+put_message_fields(const struct notice *n, struct buf *out, const char *boundary, const struct original *o)
+{
+	char date[64];
+
+	buf_printf(out, "--%s\nContent-Description: Delivery report\nContent-Type: message/delivery-status\n", boundary);
+	buf_printf(out, "\nReporting-MTA: dns; %s\n", conf.myhostname);
+	if (n->request->envelope_id.n > 0)
+		buf_printf(out, "Original-Envelope-Id: %.*s\n", SPAN_ARG(span_printable(n->request->envelope_id, n->mem)));
+	buf_str(out, "X-");
+	put_mail_name(out);
+	buf_printf(out, "-Queue-ID: %s\nX-", n->queue_id);
+	put_mail_name(out);
+	buf_str(out, "-Sender: rfc822; ");
+	if (n->request->sender.n > 0)
+		address_quote_to(out, n->request->sender);
+	else
+		buf_printf(out, "MAILER-DAEMON@%s", conf.myhostname);
+	buf_byte(out, '\n');
+	if (o->arrival.tv_sec > 0) {
+		clock_mail_date(o->arrival.tv_sec, date, sizeof date);
+		buf_printf(out, "Arrival-Date: %s\n", date);
+	}
+}
+
+static const char *
+action(const struct notice *n, const struct log_entry *e)
+{
+	if (n->kind == NOTICE_FAILURE)
+		return "failed";
+	return e->action.n > 0 ? span_cstr(e->action, n->mem) : "delayed";
+}
+
+static void
+put_wrapped(struct buf *out, const char *name, struct span type, struct span text)
+{
+	struct buf line = {0};
+
+	buf_printf(&line, "%s: %.*s; %.*s", name, SPAN_ARG(type), SPAN_ARG(text));
+	text_wrap(out, buf_view(&line));
+	buf_free(&line);
+}
+
+static void
+put_diagnostic(struct buf *out, const struct log_entry *e)
+{
+	struct buf type = {0};
+
+	if (e->mta_type.n > 0 && e->mta_name.n > 0)
+		put_wrapped(out, "Remote-MTA", e->mta_type, e->mta_name);
+	if (e->diag_type.n > 0 && e->diag_text.n > 0) {
+		put_wrapped(out, "Diagnostic-Code", e->diag_type, e->diag_text);
+	} else {
+		buf_str(&type, "X-");
+		put_mail_name(&type);
+		put_wrapped(out, "Diagnostic-Code", buf_view(&type), e->reason);
+	}
+	buf_free(&type);
+}
+
+static void
+put_recipient_fields(const struct notice *n, struct buf *out, const struct log_entry *e, const struct original *o)
+{
+	char date[64];
+
+	buf_printf(out, "\nFinal-Recipient: rfc822; %.*s\n", SPAN_ARG(e->recipient));
+	if (e->dsn_orcpt.n > 0)
+		buf_printf(out, "Original-Recipient: %.*s\n", SPAN_ARG(e->dsn_orcpt));
+	else if (e->original.n > 0)
+		buf_printf(out, "Original-Recipient: rfc822; %.*s\n", SPAN_ARG(e->original));
+	buf_printf(out, "Action: %s\nStatus: %.*s\n", action(n, e), SPAN_ARG(e->status));
+	put_diagnostic(out, e);
+	if (n->kind == NOTICE_DELAY && o->arrival.tv_sec > 0) {
+		clock_mail_date(o->arrival.tv_sec + conf.maximal_queue_lifetime, date, sizeof date);
+		buf_printf(out, "Will-Retry-Until: %s\n", date);
+	}
+}
+
+static bool
+put_piece(void *arg, struct span text)
+{
+	return cleanup_text(arg, text);
+}
+
+static bool
+headers_only(const struct notice *n, const struct original *o)
+{
+	if (!n->full || o->fd < 0)
+		return true;
+	return conf.bounce_size_limit > 0 && o->cont_length > conf.bounce_size_limit;
+}
+
+static bool
+put_original(const struct notice *n, struct cleanup_client *c, const char *boundary, const struct original *o)
+{
+	struct buf out = {0};
+	bool head = headers_only(n, o), reports = n->kind == NOTICE_SUCCESS || n->kind == NOTICE_VERIFY;
+
+	buf_printf(&out, "\n--%s\nContent-Description: %s\n", boundary, reports ? "Message Headers" :
+	    head ? "Undelivered Message Headers" : "Undelivered Message");
+	buf_printf(&out, "Content-Type: %s\n", head ? "text/rfc822-headers" : "message/rfc822");
+	if (conf.smtputf8_enable)
+		buf_str(&out, "Content-Transfer-Encoding: 8bit\n");
+	if (o->fd < 0) {
+		buf_str(&out, "\n\t--- Undelivered message unavailable ---\n");
+	} else {
+		buf_str(&out, "\nReturn-Path: <");
+		if (n->request->sender.n > 0)
+			address_quote_to(&out, n->request->sender);
+		buf_str(&out, ">\n");
+	}
+	bool ok = cleanup_text(c, buf_view(&out));
+
+	buf_free(&out);
+	if (o->fd >= 0)
+		ok = ok && original_copy(o, head, put_piece, c);
+	return ok && cleanup_text(c, span_str(arena_printf(n->mem, "\n--%s--\n", boundary)));
+}
+
+static void
+put_envelope(const struct notice *n, struct cleanup_client *c)
+{
+	cleanup_attr(c, "log_message_origin", SPAN("local"));
+	cleanup_attr(c, "trace_flags", SPAN("0"));
+	cleanup_rec(c, REC_FROM, n->from);
+	if (n->postmaster)
+		cleanup_attr(c, "notify_flags", SPAN("1"));
+	cleanup_rec(c, REC_ORIG_RCPT, n->to);
+	cleanup_rec(c, REC_RCPT, n->to);
+}
+
+static bool
+write_notice(const struct notice *n, struct cleanup_client *c)
+{
+	struct original o;
+	struct buf out = {0};
+	const char *boundary = arena_printf(n->mem, "%s.%ld/%s", n->queue_id, (long)clock_wall().tv_sec, conf.myhostname);
+
+	original_open(&o, n->queue_name, n->queue_id);
+	put_envelope(n, c);
+	put_header(n, &out, cleanup_queue_id(c), boundary);
+	put_text_part(n, &out, boundary);
+	put_message_fields(n, &out, boundary, &o);
+	for (size_t i = 0; i < n->entries->n; i++)
+		if (wants(n, entry(n, i)))
+			put_recipient_fields(n, &out, entry(n, i), &o);
+	bool ok = cleanup_text(c, buf_view(&out)) && put_original(n, c, boundary, &o);
+
+	buf_free(&out);
+	original_close(&o);
+	return ok;
+}
+
+static bool
+nobody_wants(const struct notice *n)
+{
+	for (size_t i = 0; i < n->entries->n; i++)
+		if (wants(n, entry(n, i)))
+			return false;
+	return n->entries->n > 0;
+}
+
+bool
+notice_send(const struct notice *n)
+{
+	struct err e = {0};
+	struct span reason;
+	struct cleanup_client *c = cleanup_start(CLEANUP_FLAG_INTERNAL, &e);
+
+	if (c == NULL) {
+		log_warning("%s: %s", n->queue_id, e.text);
+		return false;
+	}
+	log_info("%s: %s %s notification: %s", n->queue_id, n->postmaster ? "postmaster" : "sender", kinds[n->kind].log,
+	    cleanup_queue_id(c));
+	if (nobody_wants(n)) {
+		cleanup_cancel(&c);
+		return true;
+	}
+	bool ok = write_notice(n, c);
+	unsigned status = cleanup_finish(&c, n->mem, &reason);
+
+	if (ok && status == 0)
+		return true;
+	log_warning("%s: %s notification failed: %s", n->queue_id, n->postmaster ? "postmaster" : "sender",
+	    cleanup_verdict(status)->text);
+	return false;
+}

@@ -1,0 +1,15 @@
+/*
+ * json.h - JSON strings as postconf(1), postmap(1), postqueue(1) and postmulti(1) print them.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#ifndef CONF_JSON_H
+#define CONF_JSON_H
+
+#include "base/buf.h"
+#include "base/span.h"
+
+/* Append the text in quotes: \b \f \n \r \t \" \\, other controls as \u00XX, all else as it is. */
+void	json_quote(struct buf *out, struct span text);
+
+#endif

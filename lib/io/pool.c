@@ -1,0 +1,124 @@
+/*
+ * pool.c - a few threads for blocking file operations; results come back to the loop through an eventfd.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "io/pool.h"
+
+struct fifo {
+	struct job *first, **last;
+};
+
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	struct fifo todo, finished;
+	struct watch *watch;		/* of wake_fd */
+	int wake_fd;
+};
+
+static void
+append(struct fifo *f, struct job *j)
+{
+	j->next = NULL;
+	if (f->first == NULL)
+		f->last = &f->first;
+	*f->last = j;
+	f->last = &j->next;
+}
+
+static struct job *
+take(struct fifo *f)
+{
+	struct job *j = f->first;
+
+	if (j != NULL)
+		f->first = j->next;
+	return j;
+}
+
+static void *
+run(void *arg)
+{
+	struct pool *p = arg;
+	uint64_t one = 1;
+
+	(void)pthread_mutex_lock(&p->lock);
+	for (;;) {
+		struct job *j = take(&p->todo);
+
+		if (j == NULL) {
+			(void)pthread_cond_wait(&p->work, &p->lock);
+			continue;
+		}
+		(void)pthread_mutex_unlock(&p->lock);
+		j->work(j);
+		(void)pthread_mutex_lock(&p->lock);
+		bool first = p->finished.first == NULL;
+
+		append(&p->finished, j);
+		if (first)
+			(void)!write(p->wake_fd, &one, sizeof one);
+	}
+	return NULL;
+}
+
+static void
+collect(void *arg, unsigned events)
+{
+	struct pool *p = arg;
+	struct fifo finished;
+	uint64_t count;
+	struct job *j;
+
+	(void)events;
+	(void)!read(p->wake_fd, &count, sizeof count);
+	(void)pthread_mutex_lock(&p->lock);
+	finished = p->finished;
+	p->finished.first = NULL;
+	(void)pthread_mutex_unlock(&p->lock);
+	while ((j = take(&finished)) != NULL)
+		j->done(j);
+}
+
+struct pool *
+pool_new(struct loop *loop, size_t threads)
+{
+	struct pool *p = calloc(1, sizeof *p);
+	pthread_t id;
+
+	if (p == NULL)
+		log_out_of_memory();
+	(void)pthread_mutex_init(&p->lock, NULL);
+	(void)pthread_cond_init(&p->work, NULL);
+	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	p->watch = p->wake_fd < 0 ? NULL : loop_watch(loop, p->wake_fd, LOOP_READ, collect, p);
+	if (p->watch == NULL)
+		log_fatal("eventfd: %s", strerror(errno));
+	for (size_t i = 0; i < threads; i++) {
+		int rc = pthread_create(&id, NULL, run, p);
+
+		if (rc != 0)
+			log_fatal("cannot start a thread: %s", strerror(rc));
+		(void)pthread_detach(id);
+	}
+	return p;
+}
+
+void
+pool_submit(struct pool *p, struct job *j)
+{
+	(void)pthread_mutex_lock(&p->lock);
+	append(&p->todo, j);
+	(void)pthread_cond_signal(&p->work);
+	(void)pthread_mutex_unlock(&p->lock);
+}

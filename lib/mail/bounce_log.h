@@ -1,0 +1,29 @@
+/*
+ * bounce_log.h - bounce/ID, defer/ID, trace/ID: what became of each recipient, one entry a recipient and event.
+ * Written by bounce(8) alone; read by bounce(8) and showq(8).
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#ifndef MAIL_BOUNCE_LOG_H
+#define MAIL_BOUNCE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/span.h"
+#include "base/vec.h"
+
+/* Absent fields are empty or 0. Every text is one printable line. */
+struct log_entry {
+	struct span recipient;		/* external form */
+	struct span original;		/* external form, empty when the same */
+	struct span dsn_orcpt, status, action, reason, diag_type, diag_text, mta_type, mta_name;
+	int64_t offset;
+	unsigned notify;
+};
+
+/* Append all entries of the file to *entries (of struct log_entry); texts live in mem. False: no file or not readable. */
+bool	log_read(const char *queue, const char *id, struct arena *mem, struct vec *entries);
+
+#endif

@@ -1,0 +1,188 @@
+/*
+ * cleanup_client.c - the sending side of cleanup(8)'s protocol. One connection, kept between messages.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <stdlib.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "mail/cleanup_client.h"
+#include "mail/queue.h"
+#include "mail/rec.h"
+
+#define CONTENT_CHUNK	65536u
+
+struct cleanup_client {
+	char id[256];
+	struct buf envelope, text, extracted;
+	bool envelope_sent, failed;
+};
+
+static struct ipc_client service;
+static char service_path[128];
+
+static const struct cleanup_verdict verdicts[] = {
+	{ CLEANUP_STAT_BAD, 451, "4.3.0", "internal protocol error" },
+	{ CLEANUP_STAT_RCPT, 550, "5.1.0", "no recipients specified" },
+	{ CLEANUP_STAT_HOPS, 554, "5.4.0", "too many hops" },
+	{ CLEANUP_STAT_SIZE, 552, "5.3.4", "message file too big" },
+	{ CLEANUP_STAT_CONT, 550, "5.7.1", "message content rejected" },
+	{ CLEANUP_STAT_WRITE, 451, "4.3.0", "queue file write error" },
+	{ CLEANUP_STAT_NOPERM, 550, "5.7.1", "service denied" },
+	{ CLEANUP_STAT_PROXY, 451, "4.3.0", "queue file write error" },
+	{ CLEANUP_STAT_DEFER, 451, "4.7.1", "service unavailable" },
+	{ 0, 250, "2.0.0", "Success" },
+};
+
+const struct cleanup_verdict *
+cleanup_verdict(unsigned status)
+{
+	const struct cleanup_verdict *v = verdicts;
+
+	while (v->status != 0 && (v->status & status) == 0)
+		v++;
+	return v;
+}
+
+/* Send the request to open a file and wait for its ID. False: no such service, or the kept connection was stale. */
+static bool
+open_file(struct cleanup_client *c, unsigned flags, struct arena *mem, struct err *e)
+{
+	struct ipc_cleanup_open m = { .flags = flags };
+	struct ipc_cleanup_opened answer;
+	struct stream *s = ipc_client_stream(&service);
+
+	if (s == NULL)
+		return err_temp(e, "mail system is not available: no cleanup service");
+	if (!ipc_send(s, IPC_cleanup_open, &m) || !ipc_expect(s, IPC_cleanup_opened, IPC_MAX, mem, &answer)) {
+		ipc_client_close(&service);
+		return err_temp(e, "cleanup service: lost connection");
+	}
+	if (answer.status != 0 || !queue_id_valid(answer.queue_id))
+		return err_temp(e, "cleanup service: cannot create a queue file");
+	(void)snprintf(c->id, sizeof c->id, "%.*s", SPAN_ARG(answer.queue_id));
+	return true;
+}
+
+struct cleanup_client *
+cleanup_start(unsigned flags, struct err *e)
+{
+	struct cleanup_client *c = calloc(1, sizeof *c);
+	struct arena *mem = arena_new();
+
+	if (c == NULL)
+		log_out_of_memory();
+	if (service.path == NULL) {
+		(void)snprintf(service_path, sizeof service_path, "public/%s", conf.cleanup_service_name);
+		service.path = service_path;
+	}
+	bool kept = service.stream != NULL;
+
+	if (!open_file(c, flags, mem, e) && !(kept && service.stream == NULL && open_file(c, flags, mem, e))) {
+		free(c);
+		c = NULL;
+	}
+	arena_free(&mem);
+	return c;
+}
+
+const char *cleanup_queue_id(const struct cleanup_client *c) { return c->id; }
+void cleanup_rec(struct cleanup_client *c, char type, struct span p) { rec_put(&c->envelope, (enum rec_type)(unsigned char)type, p); }
+void cleanup_attr(struct cleanup_client *c, const char *name, struct span v) { rec_put_attr(&c->envelope, name, v); }
+void cleanup_extracted(struct cleanup_client *c, char type, struct span p) { rec_put(&c->extracted, (enum rec_type)(unsigned char)type, p); }
+
+static void
+queue_frame(enum ipc_kind kind, const void *m)
+{
+	struct buf out = {0};
+
+	ipc_encode(&out, kind, m);
+	stream_put(service.stream, buf_view(&out));
+	buf_free(&out);
+}
+
+static void
+queue_envelope(struct cleanup_client *c)
+{
+	struct ipc_cleanup_envelope m = { .records = buf_view(&c->envelope) };
+
+	if (c->envelope_sent)
+		return;
+	c->envelope_sent = true;
+	queue_frame(IPC_cleanup_envelope, &m);
+}
+
+static void
+queue_text(struct cleanup_client *c)
+{
+	struct ipc_cleanup_content m = { .text = buf_view(&c->text) };
+
+	if (c->text.n == 0)
+		return;
+	queue_frame(IPC_cleanup_content, &m);
+	buf_reset(&c->text);
+}
+
+bool
+cleanup_text(struct cleanup_client *c, struct span text)
+{
+	if (c->failed)
+		return false;
+	buf_span(&c->text, text);
+	if (c->text.n < CONTENT_CHUNK)
+		return true;
+	queue_envelope(c);
+	queue_text(c);
+	c->failed = !stream_flush(service.stream);
+	return !c->failed;
+}
+
+static void
+destroy(struct cleanup_client **cp)
+{
+	struct cleanup_client *c = *cp;
+
+	buf_free(&c->envelope);
+	buf_free(&c->text);
+	buf_free(&c->extracted);
+	free(c);
+	*cp = NULL;
+}
+
+unsigned
+cleanup_finish(struct cleanup_client **cp, struct arena *mem, struct span *reason)
+{
+	struct cleanup_client *c = *cp;
+	struct ipc_cleanup_end end = { .extracted = buf_view(&c->extracted) };
+	struct ipc_cleanup_done done = { .status = CLEANUP_STAT_WRITE };
+
+	*reason = SPAN_NULL;
+	if (!c->failed) {
+		queue_envelope(c);
+		queue_text(c);
+		queue_frame(IPC_cleanup_end, &end);
+		c->failed = !stream_flush(service.stream) ||
+		    !ipc_expect(service.stream, IPC_cleanup_done, IPC_MAX, mem, &done);
+	}
+	if (c->failed) {
+		ipc_client_close(&service);
+		done = (struct ipc_cleanup_done){ .status = CLEANUP_STAT_WRITE };
+	}
+	*reason = done.reason;
+	destroy(cp);
+	return done.status;
+}
+
+void
+cleanup_cancel(struct cleanup_client **cp)
+{
+	struct ipc_cleanup_abort m = {0};
+
+	if (*cp == NULL)
+		return;
+	if ((*cp)->failed || !ipc_send(service.stream, IPC_cleanup_abort, &m))
+		ipc_client_close(&service);
+	destroy(cp);
+}

@@ -1,0 +1,221 @@
+/*
+ * index.c - files behind indexed tables. A reader always sees a whole old or a whole new file.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/vec.h"
+#include "io/file.h"
+#include "map/index.h"
+
+struct stage {
+	struct arena *mem;
+	struct vec entries;		/* struct index_entry */
+	size_t *slots, nslots;		/* index + 1 of an entry, 0 empty; a power of two */
+	size_t bytes;
+	bool nul;
+};
+
+static char *
+join(const char *a, const char *b)
+{
+	struct buf out = {0};
+
+	buf_printf(&out, "%s%s", a, b);
+	return out.p;
+}
+
+static bool
+open_temporary(struct index *x, struct err *e)
+{
+	struct stat old;
+
+	x->lock = file_open_temporary(x->temporary, 0666);
+	if (x->lock < 0)
+		return err_temp(e, "open database %s: %s", x->path, strerror(errno));
+	if (stat(x->path, &old) == 0)
+		(void)fchmod(x->lock, old.st_mode & 07777);
+	return true;
+}
+
+bool
+index_open(struct index *x, const struct map *m, const char *suffix, bool nul_by_default, struct err *e)
+{
+	*x = (struct index){ .fd = -1, .lock = -1, .path = join(m->name, suffix) };
+	x->try_nul = (m->flags & MAP_WITHOUT_NUL) == 0;
+	x->try_plain = (m->flags & MAP_WITH_NUL) == 0;
+	if ((m->flags & MAP_TRUNCATE) == 0)
+		return true;
+	x->temporary = join(x->path, ".tmp");
+	if (!open_temporary(x, e))
+		return false;
+	x->stage = calloc(1, sizeof *x->stage);
+	if (x->stage == NULL)
+		log_out_of_memory();
+	x->stage->mem = arena_new();
+	x->stage->entries = VEC_INIT(struct index_entry);
+	x->stage->nul = (m->flags & MAP_WITH_NUL) || (nul_by_default && (m->flags & MAP_WITHOUT_NUL) == 0);
+	return true;
+}
+
+static void
+drop_stage(struct index *x)
+{
+	if (x->stage == NULL)
+		return;
+	arena_free(&x->stage->mem);
+	vec_free(&x->stage->entries);
+	free(x->stage->slots);
+	free(x->stage);
+	x->stage = NULL;
+}
+
+void
+index_close(struct index *x)
+{
+	if (x->lock >= 0) {		/* not committed */
+		(void)unlink(x->temporary);
+		(void)close(x->lock);
+	}
+	drop_stage(x);
+	free(x->path);
+	free(x->temporary);
+	*x = (struct index){ .fd = -1, .lock = -1 };
+}
+
+void
+index_opened(struct index *x, int fd)
+{
+	struct stat st;
+
+	x->fd = fd;
+	if (fd >= 0 && fstat(fd, &st) == 0) {
+		x->dev = st.st_dev;
+		x->ino = st.st_ino;
+		x->mtime = st.st_mtim;
+	}
+}
+
+bool
+index_changed(const struct index *x, bool by_mtime)
+{
+	struct stat st;
+
+	if (x->fd < 0 || fstat(x->fd, &st) != 0)
+		return false;
+	return st.st_nlink == 0 ||
+	    (by_mtime && (st.st_mtim.tv_sec != x->mtime.tv_sec || st.st_mtim.tv_nsec != x->mtime.tv_nsec));
+}
+
+struct span
+index_form(struct span s, bool nul, struct arena *mem)
+{
+	const struct span copy = span_copy(s, mem);	/* a NUL follows it */
+
+	return nul ? span(copy.p, copy.n + 1) : copy;
+}
+
+struct span
+index_unform(struct span stored)
+{
+	return stored.n > 0 && stored.p[stored.n - 1] == '\0' ? span(stored.p, stored.n - 1) : stored;
+}
+
+bool
+index_writes_nul(const struct index *x)
+{
+	return x->try_nul;
+}
+
+static struct index_entry *
+entry_at(const struct stage *s, size_t i)
+{
+	return VEC_AT(&s->entries, struct index_entry, i);
+}
+
+static size_t *
+slot_of(const struct stage *s, struct span key)
+{
+	size_t i = (size_t)span_hash(key) & (s->nslots - 1);
+
+	while (s->slots[i] != 0 && !span_eq(entry_at(s, s->slots[i] - 1)->key, key))
+		i = (i + 1) & (s->nslots - 1);
+	return &s->slots[i];
+}
+
+static void
+grow_slots(struct stage *s)
+{
+	if (s->entries.n * 2 < s->nslots)
+		return;
+	free(s->slots);
+	s->nslots = s->nslots == 0 ? 1024 : s->nslots * 4;
+	s->slots = calloc(s->nslots, sizeof *s->slots);
+	if (s->slots == NULL)
+		log_out_of_memory();
+	for (size_t i = 0; i < s->entries.n; i++)
+		*slot_of(s, entry_at(s, i)->key) = i + 1;
+}
+
+enum map_status
+index_stage(struct index *x, const struct map *m, const char *label, struct span key, struct span value)
+{
+	struct stage *s = x->stage;
+	const struct span stored = index_form(key, s->nul, s->mem);
+	struct index_entry *entry;
+	size_t *slot;
+
+	grow_slots(s);
+	slot = slot_of(s, stored);
+	if (*slot != 0) {
+		if (m->flags & MAP_DUP_REPLACE)
+			entry_at(s, *slot - 1)->value = index_form(value, s->nul, s->mem);
+		else if (m->flags & MAP_DUP_WARN)
+			log_warning("%s: duplicate entry: \"%.*s\"", label, SPAN_ARG(key));
+		return MAP_FOUND;
+	}
+	entry = vec_add(&s->entries);
+	entry->key = stored;
+	entry->value = index_form(value, s->nul, s->mem);
+	s->bytes += entry->key.n + entry->value.n;
+	*slot = s->entries.n;
+	return MAP_NOT_FOUND;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return span_cmp(((const struct index_entry *)a)->key, ((const struct index_entry *)b)->key);
+}
+
+struct index_entry *
+index_staged(struct index *x, bool sorted, size_t *n, size_t *bytes)
+{
+	struct stage *s = x->stage;
+
+	if (sorted && s->entries.n > 0)
+		qsort(s->entries.p, s->entries.n, sizeof(struct index_entry), compare);
+	*n = s->entries.n;
+	*bytes = s->bytes;
+	return s->entries.p;
+}
+
+bool
+index_commit(struct index *x, struct err *e)
+{
+	if (fsync(x->lock) != 0 || rename(x->temporary, x->path) != 0)
+		return err_temp(e, "rename %s to %s: %s", x->temporary, x->path, strerror(errno));
+	file_sync_parent(x->path);
+	(void)close(x->lock);
+	x->lock = -1;
+	drop_stage(x);
+	return true;
+}

@@ -1,0 +1,48 @@
+/*
+ * index.h - what lmdb, hash, btree and cdb files have in common: a rebuild is collected in memory, written to
+ * FILE.tmp, made durable and renamed; a NUL may stand behind keys and values; shared and exclusive locks.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#ifndef MAP_INDEX_H
+#define MAP_INDEX_H
+
+#include <sys/types.h>
+#include <time.h>
+
+#include "map/type.h"
+
+struct index_entry {
+	struct span key, value;		/* as stored: with NUL if so */
+};
+
+struct index {
+	char *path;		/* of the index file */
+	bool try_nul, try_plain;	/* forms of the key that lookups try; the first that hits stays */
+	dev_t dev;		/* of the file that is open */
+	ino_t ino;
+	struct timespec mtime;
+	int fd;			/* of the open file, not owned; -1 none */
+	struct stage *stage;	/* collecting a rebuild, else NULL */
+	char *temporary;
+	int lock;		/* open on the temporary file, locked */
+};
+
+/* Prepare: path is the table's name and the suffix. With MAP_TRUNCATE begins a rebuild. */
+bool	index_open(struct index *, const struct map *, const char *suffix, bool nul_by_default, struct err *);
+void	index_close(struct index *);
+/* The index file was opened as fd: remember which it is. */
+void	index_opened(struct index *, int fd);
+bool	index_changed(const struct index *, bool by_mtime);
+
+/* Rebuild: add with the rules of MAP_DUP_*; label for the warning. Then the entries, and the end. */
+enum map_status index_stage(struct index *, const struct map *, const char *label, struct span key, struct span value);
+struct index_entry *index_staged(struct index *, bool sorted, size_t *n, size_t *bytes);
+bool	index_commit(struct index *, struct err *);
+
+/* The stored form of a key or value. */
+struct span index_form(struct span, bool nul, struct arena *);
+bool	index_writes_nul(const struct index *);
+struct span index_unform(struct span stored);	/* without one trailing NUL */
+
+#endif

@@ -1,0 +1,314 @@
+/*
+ * map_db.c - hash: and btree: tables, Berkeley DB files that Postfix reads and writes too.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#ifdef HAVE_DB
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <db.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "io/file.h"
+#include "map/index.h"
+
+struct bdb {
+	struct index index;
+	DB *db;
+	DBC *cursor;
+	int fd;			/* of the file, for file_lock(); belongs to the library */
+	DBTYPE type;
+};
+
+static DBT
+dbt(struct span s)
+{
+	DBT out;
+
+	memset(&out, 0, sizeof out);
+	out.data = (void *)(uintptr_t)s.p;
+	out.size = (u_int32_t)s.n;
+	return out;
+}
+
+static struct span
+undbt(const DBT *d, struct arena *mem)
+{
+	return span_copy(index_unform(span(d->data, d->size)), mem);
+}
+
+/* The library would write to standard error by itself. */
+static void
+no_output(const DB_ENV *env, const char *prefix, const char *text)
+{
+	(void)env;
+	(void)prefix;
+	(void)text;
+}
+
+static int
+open_file(struct bdb *t, const char *path, u_int32_t flags, u_int32_t cache, size_t entries)
+{
+	int rc = db_create(&t->db, NULL, 0);
+
+	if (rc != 0)
+		return rc;
+	t->db->set_errcall(t->db, no_output);
+	if ((rc = t->db->set_cachesize(t->db, 0, cache, 0)) == 0 && t->type == DB_HASH && entries > 4096)
+		rc = t->db->set_h_nelem(t->db, entries > UINT_MAX ? UINT_MAX : (u_int32_t)entries);
+	if (rc == 0)
+		rc = t->db->open(t->db, NULL, path, NULL, t->type, flags, 0666);
+	if (rc == 0)
+		rc = t->db->fd(t->db, &t->fd);
+	if (rc == 0)
+		(void)fcntl(t->fd, F_SETFD, FD_CLOEXEC);
+	return rc;
+}
+
+static void
+close_file(struct bdb *t)
+{
+	if (t->cursor != NULL)
+		(void)t->cursor->close(t->cursor);
+	if (t->db != NULL)
+		(void)t->db->close(t->db, DB_NOSYNC);
+	t->cursor = NULL;
+	t->db = NULL;
+}
+
+static void
+bdb_close(struct map *m)
+{
+	struct bdb *t = m->state;
+
+	close_file(t);
+	index_close(&t->index);
+	free(t);
+}
+
+static u_int32_t
+cache_size(int wanted)
+{
+	return wanted > 0 ? (u_int32_t)wanted : 131072;
+}
+
+/* Left behind by a program that died early; the library would refuse it. */
+static void
+remove_empty(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) {
+		log_warning("removing zero-length database file: %s", path);
+		(void)unlink(path);
+	}
+}
+
+static bool
+bdb_open(struct map *m, DBTYPE type, struct err *e)
+{
+	struct bdb *t = calloc(1, sizeof *t);
+	const bool writing = (m->flags & MAP_WRITE) != 0;
+	int rc;
+
+	if (t == NULL)
+		log_out_of_memory();
+	m->state = t;
+	t->type = type;
+	if (!index_open(&t->index, m, ".db", true, e)) {
+		bdb_close(m);
+		return false;
+	}
+	if (writing)
+		remove_empty(t->index.path);
+	if (t->index.stage != NULL)
+		return true;
+	rc = open_file(t, t->index.path, writing ? (m->flags & MAP_CREATE ? DB_CREATE : 0) : DB_RDONLY,
+	    cache_size(writing ? conf.berkeley_db_create_buffer_size : conf.berkeley_db_read_buffer_size), 0);
+	if (rc != 0) {
+		(void)err_temp(e, "open database %s: %s", t->index.path, rc > 0 ? strerror(rc) : "Invalid argument");
+		bdb_close(m);
+		return false;
+	}
+	index_opened(&t->index, t->fd);
+	map_warn_stale(t->index.path, m->name);
+	return true;
+}
+
+static bool hash_open(struct map *m, struct err *e) { return bdb_open(m, DB_HASH, e); }
+static bool btree_open(struct map *m, struct err *e) { return bdb_open(m, DB_BTREE, e); }
+
+static enum map_status
+failed(const struct map *m, const char *what, int rc, struct err *e)
+{
+	return MAP_TEMPORARY(e, "error %s %s: %s", what, m->spec, db_strerror(rc));
+}
+
+static int
+get_form(const struct bdb *t, struct span key, bool nul, struct arena *mem, struct span *value)
+{
+	DBT k = dbt(index_form(key, nul, mem)), v = dbt(SPAN_NULL);
+	const int rc = t->db->get(t->db, NULL, &k, &v, 0);
+
+	if (rc == 0)
+		*value = undbt(&v, mem);
+	return rc;
+}
+
+static enum map_status
+bdb_get(struct map *m, struct span key, struct arena *mem, struct span *value, struct err *e)
+{
+	struct bdb *t = m->state;
+	int rc = DB_NOTFOUND;
+
+	if (t->db == NULL)
+		return MAP_NOT_FOUND;
+	if (!file_lock(t->fd, FILE_LOCK_SHARED, true))
+		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
+	if (t->index.try_nul && (rc = get_form(t, key, true, mem, value)) == 0)
+		t->index.try_plain = false;
+	if (rc == DB_NOTFOUND && t->index.try_plain && (rc = get_form(t, key, false, mem, value)) == 0)
+		t->index.try_nul = false;
+	(void)file_lock(t->fd, FILE_UNLOCK, true);
+	if (rc == DB_NOTFOUND)
+		return MAP_NOT_FOUND;
+	return rc == 0 ? MAP_FOUND : failed(m, "reading", rc, e);
+}
+
+static enum map_status
+bdb_put(struct map *m, struct span key, struct span value, struct err *e)
+{
+	struct bdb *t = m->state;
+	struct arena *mem;
+	const bool nul = index_writes_nul(&t->index);
+	DBT k, v;
+	int rc;
+
+	if (t->index.stage != NULL)
+		return index_stage(&t->index, m, t->index.path, key, value);
+	if (!file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true))
+		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
+	mem = arena_new();
+	k = dbt(index_form(key, nul, mem));
+	v = dbt(index_form(value, nul, mem));
+	rc = t->db->put(t->db, NULL, &k, &v, (m->flags & MAP_DUP_REPLACE) ? 0 : DB_NOOVERWRITE);
+	arena_free(&mem);
+	if (rc == 0)
+		rc = t->db->sync(t->db, 0);
+	(void)file_lock(t->fd, FILE_UNLOCK, true);
+	if (rc == DB_KEYEXIST && (m->flags & MAP_DUP_WARN))
+		log_warning("%s: duplicate entry: \"%.*s\"", t->index.path, SPAN_ARG(key));
+	if (rc == 0 || rc == DB_KEYEXIST)
+		return rc == 0 ? MAP_NOT_FOUND : MAP_FOUND;
+	return failed(m, "updating", rc, e);
+}
+
+static int
+delete_form(const struct bdb *t, struct span key, bool nul, struct arena *mem)
+{
+	DBT k = dbt(index_form(key, nul, mem));
+
+	return t->db->del(t->db, NULL, &k, 0);
+}
+
+static enum map_status
+bdb_remove(struct map *m, struct span key, struct err *e)
+{
+	struct bdb *t = m->state;
+	struct arena *mem = arena_new();
+	int rc = DB_NOTFOUND;
+
+	if (!file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true)) {
+		arena_free(&mem);
+		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
+	}
+	if (t->index.try_nul)
+		rc = delete_form(t, key, true, mem);
+	if (rc == DB_NOTFOUND && t->index.try_plain)
+		rc = delete_form(t, key, false, mem);
+	if (rc == 0)
+		rc = t->db->sync(t->db, 0);
+	(void)file_lock(t->fd, FILE_UNLOCK, true);
+	arena_free(&mem);
+	if (rc == DB_NOTFOUND || rc == 0)
+		return rc == 0 ? MAP_FOUND : MAP_NOT_FOUND;
+	return failed(m, "deleting from", rc, e);
+}
+
+static enum map_status
+bdb_next(struct map *m, bool first, struct arena *mem, struct span *key, struct span *value, struct err *e)
+{
+	struct bdb *t = m->state;
+	DBT k = dbt(SPAN_NULL), v = dbt(SPAN_NULL);
+	int rc = 0;
+
+	if (!file_lock(t->fd, FILE_LOCK_SHARED, true))
+		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
+	if (t->cursor == NULL)
+		rc = t->db->cursor(t->db, NULL, &t->cursor, 0);
+	if (rc == 0)
+		rc = t->cursor->get(t->cursor, &k, &v, first ? DB_FIRST : DB_NEXT);
+	if (rc == 0) {
+		*key = undbt(&k, mem);
+		*value = undbt(&v, mem);
+	}
+	(void)file_lock(t->fd, FILE_UNLOCK, true);
+	if (rc == DB_NOTFOUND)
+		return MAP_NOT_FOUND;
+	return rc == 0 ? MAP_FOUND : failed(m, "reading", rc, e);
+}
+
+static bool
+bdb_finish(struct map *m, struct err *e)
+{
+	struct bdb *t = m->state;
+	struct index_entry *entries;
+	size_t n, bytes;
+	int rc;
+
+	if (t->index.stage == NULL)
+		return true;
+	entries = index_staged(&t->index, t->type == DB_BTREE, &n, &bytes);
+	/* An empty file is fine for the library when it may create. */
+	rc = open_file(t, t->index.temporary, DB_CREATE, cache_size(conf.berkeley_db_create_buffer_size), n);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		DBT k = dbt(entries[i].key), v = dbt(entries[i].value);
+
+		rc = t->db->put(t->db, NULL, &k, &v, 0);
+	}
+	if (rc == 0)
+		rc = t->db->sync(t->db, 0);
+	close_file(t);
+	if (rc != 0) {
+		(void)failed(m, "updating", rc, e);
+		return false;
+	}
+	return index_commit(&t->index, e);
+}
+
+static bool
+bdb_changed(const struct map *m)
+{
+	return index_changed(&((const struct bdb *)m->state)->index, true);
+}
+
+#define BDB_ROW(type_name, open_fn) { \
+	.name = type_name, \
+	.properties = MAP_TYPE_FIXED | MAP_TYPE_WRITABLE | MAP_TYPE_CREATABLE, \
+	.open = open_fn, .close = bdb_close, .get = bdb_get, .put = bdb_put, .remove = bdb_remove, \
+	.next = bdb_next, .finish = bdb_finish, .changed = bdb_changed }
+
+const struct map_type map_type_hash = BDB_ROW("hash", hash_open);
+const struct map_type map_type_btree = BDB_ROW("btree", btree_open);
+#else
+typedef int map_db_is_empty;
+#endif

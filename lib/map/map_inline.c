@@ -1,0 +1,90 @@
+/*
+ * map_inline.c - inline:{ key=value, { key = text with blanks } } tables.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "base/log.h"
+#include "conf/conf.h"
+#include "map/list.h"
+#include "map/memory.h"
+#include "map/source.h"
+
+static bool
+add(struct map *m, struct span word, struct arena *mem, struct err *e)
+{
+	struct span key, value;
+	struct buf content = {0};
+	const char *why;
+	bool ok = true;
+
+	struct err bad = {0};
+
+	if (word.n > 0 && *word.p == '{' && !list_strip_braces(&word, &bad))
+		return err_perm(e, "%s: \"%s\"; need \"inline:{name=value...}\"", bad.text, m->spec);
+	if (!conf_split_pair(word, &key, &value, &why))
+		return err_perm(e, "%s: \"%s\"; need \"inline:{name=value...}\"", why, m->spec);
+	if (m->flags & MAP_FOLD)
+		key = map_fold(key, (m->flags & MAP_UTF8) != 0 && conf.smtputf8_enable, mem);
+	if (m->flags & MAP_FILES) {
+		ok = source_read_files(value, &content, e);
+		value = buf_view(&content);
+	}
+	if (ok)
+		memory_replace(m, key, value);
+	buf_free(&content);
+	return ok;
+}
+
+static bool
+inline_open(struct map *m, struct err *e)
+{
+	struct span rest = span_str(m->name), word;
+	struct arena *mem;
+	struct err why = {0};
+	size_t n = 0;
+	bool ok = true;
+
+	if (rest.n < 3 || *rest.p != '{' || rest.p[rest.n - 1] != '}')
+		return err_perm(e, "bad syntax: \"%s\"; need \"inline:{name=value...}\"", m->spec);
+	if (!list_strip_braces(&rest, &why))
+		return err_perm(e, "%s: \"%s\"; need \"inline:{name=value...}\"", why.text, m->spec);
+	memory_open(m);
+	mem = arena_new();
+	for (; ok && span_take_word_braced(&rest, LIST_SEPARATORS, &word); n++)
+		ok = add(m, word, mem, e);
+	arena_free(&mem);
+	if (ok && n == 0)
+		ok = err_perm(e, "empty table: \"%s\"; need \"inline:{name=value...}\"", m->spec);
+	if (!ok)
+		memory_close(m);
+	return ok;
+}
+
+const struct map_type map_type_inline = {
+	.name = "inline",
+	.properties = MAP_TYPE_FIXED,
+	.open = inline_open,
+	.close = memory_close,
+	.get = memory_get,
+	.next = memory_next,
+};
+
+/* internal: a cache within one process. */
+static bool
+internal_open(struct map *m, struct err *e)
+{
+	(void)e;
+	memory_open(m);
+	return true;
+}
+
+const struct map_type map_type_internal = {
+	.name = "internal",
+	.properties = MAP_TYPE_FIXED | MAP_TYPE_WRITABLE | MAP_TYPE_HIDDEN,
+	.open = internal_open,
+	.close = memory_close,
+	.get = memory_get,
+	.put = memory_put,
+	.remove = memory_remove,
+	.next = memory_next,
+};

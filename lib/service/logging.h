@@ -1,0 +1,15 @@
+/*
+ * logging.h - where a program's log goes, before and after main.cf is known: syslog, or postlogd(8) when
+ * maillog_file is set. Commands that people type also write to standard error.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#ifndef SERVICE_LOGGING_H
+#define SERVICE_LOGGING_H
+
+/* Before main.cf: MAIL_LOGTAG, POSTLOG_SERVICE and POSTLOG_HOSTNAME of the environment. */
+void	logging_early(const char *program);
+/* After conf_load(): syslog_name, syslog_facility, maillog_file. Keeps LOG_TO_STDERR as it is. */
+void	logging_configured(const char *program);
+
+#endif

@@ -1,0 +1,261 @@
+/*
+ * worker.c - accepts clients and serves them, one at a time or on a loop. Ends itself; never forks.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "service/private.h"
+#include "service/status.h"
+
+static struct {
+	struct host *h;
+	struct slot *slot;
+	struct loop *loop;
+	size_t clients_open;		/* SERVICE_EVENT */
+	int64_t last_use;
+	struct client accepted;		/* SERVICE_SINGLE: what the loop has accepted */
+	bool triggered, stop;
+	bool retired;
+} w;
+
+int service_retire_fd(void) { return w.h == NULL ? -1 : w.h->retire_pipe[0]; }
+
+bool
+service_retiring(void)
+{
+	if (w.h == NULL || w.retired)
+		return w.retired;
+	struct pollfd pfd = { .fd = w.h->retire_pipe[0], .events = POLLIN };
+
+	w.retired = poll(&pfd, 1, 0) > 0;
+	return w.retired;
+}
+
+bool
+service_wait_request(struct stream *s, int ms)
+{
+	struct pollfd pfd[2] = { { .fd = stream_fd(s), .events = POLLIN },
+				 { .fd = service_retire_fd(), .events = POLLIN } };
+	int n;
+
+	if (stream_buffered(s).n > 0)
+		return true;
+	do {
+		n = poll(pfd, 2, ms);
+	} while (n < 0 && errno == EINTR);
+	return n > 0 && (pfd[0].revents & (POLLIN | POLLHUP)) != 0;
+}
+
+static bool
+any_idle(void)
+{
+	for (size_t i = 0; i < w.h->nslots; i++)
+		if (atomic_load(&w.h->slots[i].state) == SLOT_IDLE)
+			return true;
+	return false;
+}
+
+static void
+become_busy(void)
+{
+	uint64_t one = 1;
+
+	atomic_fetch_add(&w.slot->clients, 1u);
+	if (w.h->nslots <= 1)
+		return;
+	atomic_store(&w.slot->state, SLOT_BUSY);
+	if (!any_idle())
+		(void)!write(w.h->wake_fd, &one, sizeof one);
+}
+
+static _Noreturn void
+end(int status)
+{
+	if (status == 0 && w.h->svc->ending != NULL)
+		w.h->svc->ending();
+	/* No atexit handlers: they belong to the host that this process was forked from. */
+	_exit(status);
+}
+
+static bool
+is_stream_service(void)
+{
+	return strcmp(service_env.transport, "inet") == 0 || strcmp(service_env.transport, "unix") == 0 ||
+	    strcmp(service_env.transport, "pass") == 0;
+}
+
+static void
+check_tables(void)
+{
+	if (w.h->svc->tables_changed != NULL && w.h->svc->tables_changed())
+		end(SERVICE_EXIT_RESTART);
+}
+
+
+static void
+drain_fifo(int fd)
+{
+	char trash[1024];
+
+	while (read(fd, trash, sizeof trash) > 0)
+		continue;
+}
+
+/* SERVICE_SINGLE: the loop only waits; the client is served after it has returned. */
+static void
+single_ready(void *arg, unsigned events)
+{
+	int fd = *(int *)arg;
+
+	(void)events;
+	if (w.accepted.fd >= 0 || w.triggered)
+		return;
+	check_tables();
+	if (is_stream_service()) {
+		w.accepted.fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	} else {
+		drain_fifo(fd);
+		w.triggered = true;
+	}
+}
+
+static void
+event_ready(void *arg, unsigned events)
+{
+	int fd = *(int *)arg;
+
+	(void)events;
+	w.last_use = clock_ms();
+	if (strcmp(service_env.transport, "unix-dgram") == 0) {
+		w.h->svc->datagram(w.loop, fd);
+		return;
+	}
+	check_tables();
+	if (!is_stream_service()) {
+		char bytes[1024];
+		ssize_t n = read(fd, bytes, sizeof bytes);
+
+		if (n > 0 && w.h->svc->trigger != NULL)
+			w.h->svc->trigger(w.loop, span(bytes, (size_t)n));
+		return;
+	}
+	int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (client < 0)
+		return;
+	if (w.clients_open++ == 0)
+		atomic_fetch_add(&w.slot->clients, 1u);
+	w.h->svc->accepted(w.loop, client);
+}
+
+void
+service_client_done(void)
+{
+	w.clients_open--;
+	w.last_use = clock_ms();
+}
+
+void
+service_check_tables(void)
+{
+	static int64_t checked;
+
+	if (clock_ms() - checked < 1000)
+		return;
+	checked = clock_ms();
+	check_tables();
+}
+
+static void
+retired(void *arg, unsigned events)
+{
+	(void)arg;
+	(void)events;
+	w.retired = w.stop = true;
+}
+
+static int
+max_use(void)
+{
+	return service_options.max_use > 0 ? service_options.max_use : conf.max_use;
+}
+
+static int64_t
+max_idle_ms(void)
+{
+	return 1000 * (int64_t)(service_options.max_idle > 0 ? service_options.max_idle : conf.max_idle);
+}
+
+static _Noreturn void
+single_loop(void)
+{
+	bool retires = (w.h->svc->flags & SERVICE_NO_RETIRE) == 0;
+
+	for (int uses = 0; !w.stop && !(retires && uses >= max_use()); uses++) {
+		w.accepted = (struct client){ .fd = -1, .via = -1 };
+		w.triggered = false;
+		while (w.accepted.fd < 0 && !w.triggered && !w.stop) {
+			if (retires && clock_ms() - w.last_use >= max_idle_ms())
+				end(0);
+			loop_once(w.loop, retires ? max_idle_ms() : -1);
+		}
+		if (w.accepted.fd < 0 && !w.triggered)
+			break;
+		become_busy();
+		if (w.triggered)
+			w.accepted.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		else if (strcmp(service_env.transport, "pass") == 0)
+			client_receive(w.accepted.fd, &w.accepted);
+		session_serve(w.h->svc, &w.accepted);
+		atomic_store(&w.slot->state, SLOT_IDLE);
+		w.last_use = clock_ms();
+	}
+	end(0);
+}
+
+static _Noreturn void
+event_loop(void)
+{
+	bool retires = (w.h->svc->flags & SERVICE_NO_RETIRE) == 0;
+
+	while (!w.stop) {
+		loop_once(w.loop, retires ? max_idle_ms() : -1);
+		if (retires && w.clients_open == 0 && clock_ms() - w.last_use >= max_idle_ms())
+			break;
+	}
+	end(0);
+}
+
+_Noreturn void
+worker_run(struct host *h, struct slot *slot)
+{
+	bool single = h->svc->kind == SERVICE_SINGLE;
+
+	w.h = h;
+	w.slot = slot;
+	atomic_store(&slot->pid, getpid());
+	w.loop = loop_new();
+	w.last_use = clock_ms();
+	if (h->svc->worker_init != NULL)
+		h->svc->worker_init();
+	for (size_t i = 0; i < h->nlisten; i++)
+		(void)loop_watch(w.loop, h->listen_fds[i], LOOP_READ | (h->nslots > 1 ? LOOP_EXCLUSIVE : 0u),
+		    single ? single_ready : event_ready, &h->listen_fds[i]);
+	(void)loop_watch(w.loop, h->retire_pipe[0], LOOP_READ, retired, NULL);
+	if (single)
+		single_loop();
+	if (h->svc->start != NULL)
+		h->svc->start(w.loop);
+	event_loop();
+}

@@ -1,0 +1,289 @@
+/*
+ * query.c - asks tables, lists and edits them.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/vec.h"
+#include "conf/json.h"
+#include "postmap/postmap.h"
+
+struct map *
+open_table(const char *name, unsigned flags)
+{
+	char *spec = full_spec(name);
+	struct map *table = map_open(spec, flags);
+
+	if (map_open_error(table) != NULL)
+		log_fatal("%s", map_open_error(table));
+	free(spec);
+	return table;
+}
+
+static void
+write_out(const struct buf *text)
+{
+	if (text->n > 0 && fwrite(text->p, 1, text->n, stdout) != text->n)
+		log_fatal("write error: %s", strerror(errno));
+}
+
+static int
+flush(int status)
+{
+	if (fflush(stdout) != 0)
+		log_fatal("write error: %s", strerror(errno));
+	return status;
+}
+
+static void
+print_pair(const struct options *o, struct span key, struct span value)
+{
+	struct buf line = {0};
+
+	if (o->json) {
+		buf_byte(&line, '{');
+		json_quote(&line, key);
+		buf_str(&line, ": ");
+		json_quote(&line, value);
+		buf_str(&line, "}\n");
+	} else {
+		buf_span(&line, key);
+		buf_str(&line, o->aliases ? ":\t" : "\t");
+		buf_span(&line, value);
+		buf_byte(&line, '\n');
+	}
+	write_out(&line);
+	buf_free(&line);
+}
+
+static bool
+ask(struct map *table, struct span key, struct arena *mem, struct span *value)
+{
+	struct err e = {0};
+
+	switch (map_get(table, key, mem, value, &e)) {
+	case MAP_NOT_FOUND:
+		return false;
+	case MAP_FAILED:
+		if (e.kind == ERR_TEMPORARY)
+			log_fatal("table %s: query error: %s", map_spec(table), e.text);
+		log_fatal("table %s: query error", map_spec(table));
+	case MAP_FOUND:
+		break;
+	}
+	if (value->n == 0) {
+		log_warning("table %s: key %.*s: empty string result is not allowed", map_spec(table), SPAN_ARG(key));
+		log_warning("table %s should return NO RESULT in case of NOT FOUND", map_spec(table));
+	}
+	return true;
+}
+
+int
+query_tables(const struct options *o, char **spec)
+{
+	struct arena *mem = arena_new();
+	const struct span key = span_str(o->query);
+	struct span value;
+	bool found = false;
+
+	for (; *spec != NULL && !found; spec++) {
+		struct map *table = open_table(*spec, o->flags);
+
+		found = ask(table, key, mem, &value);
+		map_close(&table);
+	}
+	if (found && o->json)
+		print_pair(o, key, value);
+	else if (found && (fwrite(value.p, 1, value.n, stdout) != value.n || putchar('\n') == EOF))
+		log_fatal("write error: %s", strerror(errno));
+	arena_free(&mem);
+	return flush(found ? 0 : 1);
+}
+
+static struct vec
+open_all(const struct options *o, char **spec, unsigned more)
+{
+	struct vec tables = VEC_INIT(struct map *);
+
+	for (; *spec != NULL; spec++)
+		*(struct map **)vec_add(&tables) = open_table(*spec, o->flags | more);
+	return tables;
+}
+
+static void
+close_all(struct vec *tables)
+{
+	for (size_t i = 0; i < tables->n; i++)
+		map_close(VEC_AT(tables, struct map *, i));
+	vec_free(tables);
+}
+
+static bool
+ask_all(const struct options *o, const struct vec *tables, struct span key, struct arena *mem)
+{
+	struct span value;
+
+	for (size_t i = 0; i < tables->n; i++) {
+		if (ask(*VEC_AT(tables, struct map *, i), key, mem, &value)) {
+			print_pair(o, key, value);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Physical lines of standard input. */
+static bool
+next_line(struct span *line, char **memory, size_t *cap)
+{
+	const ssize_t n = getline(memory, cap, stdin);
+
+	if (n < 0)
+		return false;
+	*line = span(*memory, (size_t)n);
+	if (line->n > 0 && line->p[line->n - 1] == '\n')
+		line->n--;
+	return true;
+}
+
+int
+query_stdin(const struct options *o, char **spec)
+{
+	struct vec tables = open_all(o, spec, 0);
+	struct arena *mem = arena_new();
+	char *memory = NULL;
+	size_t cap = 0;
+	struct span key;
+	bool found = false;
+
+	for (; next_line(&key, &memory, &cap); arena_reset(mem))
+		found |= ask_all(o, &tables, key, mem);
+	free(memory);
+	arena_free(&mem);
+	close_all(&tables);
+	return flush(found ? 0 : 1);
+}
+
+static bool
+is_header(struct span line)
+{
+	const size_t colon = span_find(line, ':');
+
+	if (colon == 0 || colon == line.n)
+		return false;
+	for (size_t i = 0; i < colon; i++)
+		if (!ascii_print(line.p[i]) || line.p[i] == ' ')
+			return false;
+	return true;
+}
+
+int
+query_message(const struct options *o, char **spec)
+{
+	struct vec tables = open_all(o, spec, 0);
+	struct arena *mem = arena_new();
+	struct buf header = {0};
+	char *memory = NULL;
+	size_t cap = 0;
+	struct span line;
+	bool found = false, in_header = true;
+
+	for (; next_line(&line, &memory, &cap); arena_reset(mem)) {
+		const bool continued = in_header && header.n > 0 && line.n > 0 && (*line.p == ' ' || *line.p == '\t');
+
+		if (continued) {
+			buf_byte(&header, '\n');
+			buf_span(&header, line);
+			continue;
+		}
+		if (o->headers && header.n > 0)
+			found |= ask_all(o, &tables, buf_view(&header), mem);
+		buf_reset(&header);
+		if (in_header && is_header(line)) {
+			buf_span(&header, line);
+			continue;
+		}
+		if (in_header && line.n == 0) {		/* between header and body */
+			in_header = false;
+			continue;
+		}
+		in_header = false;
+		if (o->body && line.n > 0)
+			found |= ask_all(o, &tables, line, mem);
+	}
+	if (o->headers && header.n > 0)
+		found |= ask_all(o, &tables, buf_view(&header), mem);
+	free(memory);
+	buf_free(&header);
+	arena_free(&mem);
+	close_all(&tables);
+	return flush(found ? 0 : 1);
+}
+
+int
+list_table(const struct options *o, const char *spec)
+{
+	struct map *table = open_table(spec, o->flags);
+	struct arena *mem = arena_new();
+	struct span key, value;
+	struct err e = {0};
+	enum map_status status;
+
+	for (bool first = true; (status = map_next(table, first, mem, &key, &value, &e)) == MAP_FOUND; first = false) {
+		print_pair(o, key, value);
+		arena_reset(mem);
+	}
+	if (status == MAP_FAILED)
+		log_fatal("%s", e.text);
+	arena_free(&mem);
+	map_close(&table);
+	return flush(0);
+}
+
+static bool
+remove_key(struct map *table, struct span key)
+{
+	struct err e = {0};
+	const enum map_status status = map_delete(table, key, &e);
+
+	if (status == MAP_FAILED)
+		log_fatal("%s", e.text);
+	return status == MAP_FOUND;
+}
+
+int
+delete_key(const struct options *o, char **spec)
+{
+	bool found = false;
+
+	for (; *spec != NULL; spec++) {
+		struct map *table = open_table(*spec, o->flags | MAP_WRITE | MAP_CREATE);
+
+		found |= remove_key(table, span_str(o->remove));
+		map_close(&table);
+	}
+	return found ? 0 : 1;
+}
+
+int
+delete_stdin(const struct options *o, char **spec)
+{
+	struct vec tables = open_all(o, spec, MAP_WRITE | MAP_CREATE);
+	char *memory = NULL;
+	size_t cap = 0;
+	struct span key;
+	bool found = false;
+
+	while (next_line(&key, &memory, &cap))
+		for (size_t i = 0; i < tables.n; i++)
+			found |= remove_key(*VEC_AT(&tables, struct map *, i), key);
+	free(memory);
+	close_all(&tables);
+	return found ? 0 : 1;
+}

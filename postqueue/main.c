@@ -1,0 +1,213 @@
+/*
+ * main.c - postqueue(1): lists the mail queue and asks for deliveries now. Installed set-gid to reach public/; works for
+ * whoever authorized_mailq_users and authorized_flush_users name. Every fatal error ends with status 69.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "io/sock.h"
+#include "mail/queue.h"
+#include "mail/trigger.h"
+#include "mail/user_acl.h"
+#include "postqueue/postqueue.h"
+#include "service/setgid.h"
+#include "smtp/address.h"
+
+#define EX_UNAVAILABLE	69
+#define CONNECT_MS	10000
+#define SITE_SHOWN	100		/* bytes of a bad destination that go into the message */
+
+static const char usage[] = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
+
+static bool
+is_owner(void)
+{
+	const struct passwd *owner = getpwnam(conf.mail_owner);
+
+	return getuid() == 0 || (owner != NULL && getuid() == owner->pw_uid);
+}
+
+static void
+check_user(const char *parameter, const char *list, const char *what)
+{
+	struct arena *mem = arena_new();
+	const char *name = user_name(getuid(), mem);
+
+	if (!is_owner() && !user_allowed(parameter, list, name))
+		log_fatal("User %s(%u) is not allowed to %s the mail queue", name, getuid(), what);
+	arena_free(&mem);
+}
+
+/* Whoever may read the queue needs no running mail system to list it: showq(8) as a child, talking to *peer. */
+static pid_t
+run_showq(int *peer)
+{
+	char program[1024];
+	int pair[2];
+
+	(void)snprintf(program, sizeof program, "%s/showq", conf.daemon_directory);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		log_fatal("socketpair: %s", strerror(errno));
+	pid_t pid = fork();
+
+	if (pid < 0)
+		log_fatal("fork: %s", strerror(errno));
+	if (pid == 0) {
+		if (dup2(pair[1], STDIN_FILENO) >= 0 && dup2(pair[1], STDOUT_FILENO) >= 0)
+			(void)execl(program, program, "-u", "-S", (char *)NULL);
+		log_warning("execute %s: %s", program, strerror(errno));
+		_exit(1);
+	}
+	(void)close(pair[1]);
+	*peer = pair[0];
+	return pid;
+}
+
+static void
+finish_child(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (status != 0)
+		log_warning("command %s/showq: %s %d", conf.daemon_directory, WIFEXITED(status) ? "exit status" : "killed by signal",
+		    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+}
+
+static void
+show_queue(const struct format *format)
+{
+	char path[256];
+	pid_t child = 0;
+
+	check_user("authorized_mailq_users", conf.authorized_mailq_users, "view");
+	(void)snprintf(path, sizeof path, "public/%s", conf.showq_service_name);
+	int fd = sock_connect_unix(path, CONNECT_MS, NULL), why = errno;
+
+	if (fd < 0 && why == EACCES)
+		log_fatal("Connect to the Postfix %s service: %s", conf.showq_service_name, strerror(why));
+	if (fd < 0 && !is_owner())
+		log_fatal("Queue report unavailable - mail system is down (Connect to the Postfix %s service: %s)",
+		    conf.showq_service_name, strerror(why));
+	if (fd < 0) {
+		log_warning("Mail system is down -- accessing queue directly (Connect to the Postfix %s service: %s)",
+		    conf.showq_service_name, strerror(why));
+		child = run_showq(&fd);
+	}
+	struct stream *in = stream_new(fd);
+	bool ok = show_list(in, format);
+
+	stream_free(&in);
+	if (child != 0)
+		finish_child(child);
+	if (!ok)
+		log_fatal("malformed %s server response", conf.showq_service_name);
+}
+
+static _Noreturn void
+system_is_down(void)
+{
+	log_fatal("Cannot flush mail queue - mail system is down");
+}
+
+static void
+wake(const char *service, const char *bytes)
+{
+	if (trigger_send("public", service, bytes))
+		return;
+	if (errno == ENOENT)
+		log_warning("unable to look up public/%s: %s", service, strerror(errno));
+	system_is_down();
+}
+
+static void
+flush_all(void)
+{
+	check_user("authorized_flush_users", conf.authorized_flush_users, "flush");
+	wake(conf.queue_service_name, "FADI");
+	wake(conf.pickup_service_name, "W");
+}
+
+static void
+flush_site(const char *site)
+{
+	struct span host;
+	size_t n = strlen(site);
+
+	check_user("authorized_flush_users", conf.authorized_flush_users, "flush");
+	if (!(site[0] == '[' ? address_literal_take(span_str(site), &host) : address_hostname_ok(span_str(site))))
+		log_fatal("Cannot flush mail queue - invalid destination: \"%.*s%s\"", SITE_SHOWN, site,
+		    n > SITE_SHOWN ? "..." : "");
+	/* Without flush(8) this holds for every destination. */
+	log_fatal("Flush service is not configured for destination \"%s\"", site);
+}
+
+static void
+flush_file(const char *id)
+{
+	check_user("authorized_flush_users", conf.authorized_flush_users, "flush");
+	if (!queue_id_valid(span_str(id)))
+		log_fatal("Cannot flush queue ID - invalid name: \"%s\"", id);
+	if (trigger_retry_message(id))
+		return;
+	/* The words of Postfix, where this way leads through flush(8). */
+	log_warning("connect to public/%s: %s", conf.flush_service_name, strerror(errno));
+	system_is_down();
+}
+
+static void
+act(int action, const char *value)
+{
+	switch (action) {
+	case 'p': show_queue(&format_text); break;
+	case 'j': show_queue(&format_json); break;
+	case 'f': flush_all(); break;
+	case 's': flush_site(value); break;
+	case 'i': flush_file(value); break;
+	default: log_fatal("%s", usage);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	static char name[] = "postqueue";
+	const char *config = getenv("MAIL_CONFIG"), *value = NULL;
+	int action = 0, letter;
+
+	argv[0] = name;			/* for messages of getopt */
+	(void)umask(022);
+	(void)signal(SIGPIPE, SIG_DFL);		/* "postqueue -p | head" ends quietly */
+	log_init("postfix/postqueue", LOG_TO_STDERR);
+	log_set_fatal_status(EX_UNAVAILABLE);
+	while ((letter = getopt(argc, argv, "+c:fi:jps:v")) != -1) {
+		if (letter == 'c') {
+			config = optarg;
+		} else if (letter == 'v') {
+			log_verbose += getuid() == 0;
+		} else {
+			if (letter == '?' || action != 0)
+				log_fatal("%s", usage);
+			action = letter;
+			value = optarg;
+		}
+	}
+	if (action == 0 || optind < argc)
+		log_fatal("%s", usage);
+	setgid_start("postqueue", config);
+	act(action, value);
+	return 0;
+}

@@ -1,0 +1,118 @@
+/*
+ * show.c - reads the list of showq(8), attribute by attribute, and prints each message when it is complete.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <stdio.h>
+
+#include "conf/conf.h"
+#include "ipc/attr.h"
+#include "postqueue/postqueue.h"
+
+static bool
+take_number(struct span value, int64_t *out)
+{
+	return span_to_i64(value, out) && *out >= 0;
+}
+
+/* The recipient that further attributes belong to; "recipient" alone starts one too (before 3.11 nothing preceded it). */
+static struct entry_rcpt *
+recipient(struct entry *m, bool fresh)
+{
+	return fresh || m->rcpt.n == 0 ? vec_add(&m->rcpt) : VEC_AT(&m->rcpt, struct entry_rcpt, m->rcpt.n - 1);
+}
+
+static bool
+take_recipient(struct entry *m, struct span name, struct span value)
+{
+	struct entry_rcpt *last = recipient(m, false);
+
+	if (span_is(name, "original_recipient")) {
+		last = last->address.p == NULL ? last : recipient(m, true);
+		last->original = value;
+		last->has_original = true;
+	} else if (span_is(name, "recipient")) {
+		last = last->address.p == NULL ? last : recipient(m, true);
+		last->address = value;
+	} else if (span_is(name, "log_class")) {
+		last->log_class = value;
+	} else if (span_is(name, "reason")) {
+		last->reason = value;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static bool
+take_pair(struct entry *m, struct span name, struct span value)
+{
+	int64_t n;
+
+	if (span_is(name, "queue_name"))
+		m->queue_name = value;
+	else if (span_is(name, "queue_id"))
+		m->queue_id = value;
+	else if (span_is(name, "sender"))
+		m->sender = value;
+	else if (span_is(name, "time"))
+		return take_number(value, &m->time);
+	else if (span_is(name, "size"))
+		return take_number(value, &m->size);
+	else if (span_is(name, "forced_expire") && take_number(value, &n))
+		m->forced_expire = n != 0;
+	else
+		return take_recipient(m, name, value);
+	return true;
+}
+
+/* One message; *any is false for the empty list at the end. */
+static bool
+take_message(struct stream *in, struct arena *mem, struct entry *m, bool *any)
+{
+	struct span name, value;
+	enum attr_status status;
+
+	for (*any = false; (status = attr_take(in, mem, &name, &value)) == ATTR_PAIR; *any = true)
+		if (!take_pair(m, name, value))
+			return false;
+	return status == ATTR_END && (!*any || m->queue_id.n > 0);
+}
+
+static void
+print_out(struct buf *out)
+{
+	if (out->n > 0)
+		(void)fwrite(out->p, 1, out->n, stdout);
+	buf_reset(out);
+}
+
+bool
+show_list(struct stream *in, const struct format *format)
+{
+	struct arena *mem = arena_new();
+	struct totals totals = {0};
+	struct buf out = {0};
+	bool any = true, ok = attr_expect_protocol(in, "mail_queue_list_protocol");
+
+	while (ok && any) {
+		struct entry m = { .rcpt = VEC_INIT(struct entry_rcpt) };
+
+		ok = take_message(in, mem, &m, &any);
+		if (ok && any) {
+			format->message(&out, &m, &totals, conf.enable_long_queue_ids);
+			totals.messages++;
+			totals.bytes += (uint64_t)m.size;
+			print_out(&out);
+		}
+		vec_free(&m.rcpt);
+		arena_reset(mem);
+	}
+	if (ok) {
+		format->end(&out, &totals);
+		print_out(&out);
+	}
+	buf_free(&out);
+	arena_free(&mem);
+	return ok && fflush(stdout) == 0;
+}

@@ -1,0 +1,205 @@
+/*
+ * action.c - delete, requeue, hold, release, expire. Messages move under the hands of a running queue manager, so a
+ * file that has gone is not an error, and a message not found is looked for once more.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "postsuper/postsuper.h"
+
+#define PASSES		2
+#define PROGRESS_STEP	1000u
+
+enum tally { REQUEUED, DELETED, EXPIRED, HELD, RELEASED, TALLIES };
+
+static struct {
+	bool used;
+	unsigned long n;
+} tallies[TALLIES];
+
+static const char *const summaries[TALLIES] = {
+	[REQUEUED] = "Requeued", [DELETED] = "Deleted", [EXPIRED] = "Force-expired", [HELD] = "Placed on hold",
+	[RELEASED] = "Released from hold",
+};
+
+static bool
+failed(const char *what, const char *queue, const char *id)
+{
+	if (errno != ENOENT)
+		log_warning("%s %s/%s: %s", what, queue, id, strerror(errno));
+	return false;
+}
+
+static bool
+do_delete(const char *queue, const char *id)
+{
+	static const char *const logs[] = { "defer", "bounce", "trace" };
+	char path[QUEUE_PATH_MAX];
+	struct stat st;
+
+	queue_path(path, queue, id);
+	if (lstat(path, &st) != 0)
+		return failed("look up", queue, id);
+	for (size_t i = 0; i < sizeof logs / sizeof *logs; i++)
+		if (!queue_unlink(logs[i], id))
+			(void)failed("remove", logs[i], id);
+	return queue_unlink(queue, id) || failed("remove", queue, id);
+}
+
+static bool
+move(const char *queue, const char *id, const char *to)
+{
+	return queue_rename(id, queue, to) || failed("rename", queue, id);
+}
+
+/* pickup(8) looks at files in maildrop by age. */
+static bool
+do_requeue(const char *queue, const char *id)
+{
+	char path[QUEUE_PATH_MAX];
+
+	if (!move(queue, id, "maildrop"))
+		return false;
+	queue_path(path, "maildrop", id);
+	if (utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW) != 0)
+		(void)failed("reset time of", "maildrop", id);
+	return true;
+}
+
+static bool do_hold(const char *queue, const char *id) { return move(queue, id, "hold"); }
+static bool do_release(const char *queue, const char *id) { return move(queue, id, "deferred"); }
+
+static bool
+do_expire(const char *queue, const char *id)
+{
+	struct stat st;
+	int fd = queue_open(queue, id, O_RDONLY | O_NONBLOCK, 0);
+
+	if (fd < 0)
+		return failed("open", queue, id);
+	bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & QUEUE_MODE_EXPIRE) == 0;
+
+	if (ok && fchmod(fd, (st.st_mode & 07777) | QUEUE_MODE_EXPIRE) != 0)
+		ok = failed("change mode of", queue, id);
+	(void)close(fd);
+	return ok;
+}
+
+static const struct action {
+	int letter;
+	enum tally tally;
+	const char *done;
+	bool (*run)(const char *queue, const char *id);
+	const char *queues[6];
+} actions[] = {
+	{ 'd', DELETED, "removed", do_delete, { "maildrop", "incoming", "active", "deferred", "hold" } },
+	{ 'r', REQUEUED, "requeued", do_requeue, { "incoming", "active", "deferred", "hold" } },
+	{ 'h', HELD, "placed on hold", do_hold, { "incoming", "active", "deferred" } },
+	{ 'H', RELEASED, "released from hold", do_release, { "hold" } },
+	{ 'e', EXPIRED, "expired", do_expire, { "incoming", "active", "deferred", "hold" } },
+};
+
+static const struct action *
+find(int letter)
+{
+	for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+		if (actions[i].letter == letter)
+			return &actions[i];
+	return NULL;
+}
+
+bool action_known(int letter) { return letter == 'f' || find(letter) != NULL; }
+
+void
+action_use(int letter)
+{
+	if (letter == 'f')
+		tallies[EXPIRED].used = tallies[RELEASED].used = true;
+	else
+		tallies[find(letter)->tally].used = true;
+}
+
+static bool
+run_on_id(const struct action *a, const char *id, const struct queues *queues)
+{
+	bool found = false;
+
+	for (const char *const *q = a->queues; *q != NULL; q++)
+		if (queues_have(queues, *q) && a->run(*q, id))
+			found = true;
+	return found;
+}
+
+void
+action_on_id(int letter, const char *id, const struct queues *queues)
+{
+	if (letter == 'f') {		/* expire, and off hold */
+		action_on_id('e', id, queues);
+		action_on_id('H', id, queues);
+		return;
+	}
+	const struct action *a = find(letter);
+
+	for (int pass = 0; pass < PASSES; pass++) {
+		if (!run_on_id(a, id, queues))
+			continue;
+		tallies[a->tally].n++;
+		log_info("%s: %s", id, a->done);
+		return;
+	}
+}
+
+static void
+progress(const struct action *a, const char *queue)
+{
+	if (tallies[a->tally].n % PROGRESS_STEP == 0 && isatty(STDERR_FILENO))
+		(void)fprintf(stderr, "\r%s: %lu %s ", queue, tallies[a->tally].n, a->done);
+}
+
+static void
+run_on_queue(const struct action *a, const char *queue)
+{
+	struct queue_scan *scan = queue_scan_open(queue);
+	const char *id;
+
+	while (interrupted == 0 && queue_scan_next(scan, &id)) {
+		if (!a->run(queue, id))
+			continue;
+		tallies[a->tally].n++;
+		progress(a, queue);
+	}
+	queue_scan_close(&scan);
+}
+
+void
+action_on_all(int letter, const struct queues *queues)
+{
+	if (letter == 'f') {
+		action_on_all('e', queues);
+		action_on_all('H', queues);
+		return;
+	}
+	const struct action *a = find(letter);
+	unsigned long before = tallies[a->tally].n;
+
+	for (const char *const *q = a->queues; *q != NULL; q++)
+		if (queues_have(queues, *q))
+			run_on_queue(a, *q);
+	if (tallies[a->tally].n / PROGRESS_STEP > before / PROGRESS_STEP && isatty(STDERR_FILENO))
+		(void)fputc('\n', stderr);
+}
+
+void
+action_summary(void)
+{
+	for (size_t i = 0; i < TALLIES; i++)
+		if (tallies[i].used)
+			log_info("%s: %lu message%s", summaries[i], tallies[i].n, tallies[i].n == 1 ? "" : "s");
+}

@@ -1,0 +1,49 @@
+/*
+ * postsuper.h - private to postsuper(1).
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#ifndef POSTSUPER_POSTSUPER_H
+#define POSTSUPER_POSTSUPER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+#include "mail/queue.h"
+
+/* Queues that were asked for, in the order in which they are worked on. */
+struct queues {
+	const char *name[16];
+	size_t n;
+};
+
+bool	queues_have(const struct queues *, const char *name);
+
+extern volatile sig_atomic_t interrupted;	/* signal number: finish the current file, then end */
+
+/* --- action.c: what is done to messages --- */
+bool	action_known(int letter);			/* one of d e f h H r */
+void	action_use(int letter);				/* it will stand in the summary, even with 0 */
+void	action_on_id(int letter, const char *id, const struct queues *);
+void	action_on_all(int letter, const struct queues *);
+void	action_summary(void);
+
+/* --- structure.c: the right names in the right places --- */
+enum {
+	STRUCTURE_FIX = 1,		/* -s */
+	STRUCTURE_FIX_LONG = 2,		/* -S: long queue IDs too must be made for the file's inode */
+	STRUCTURE_PURGE = 4,		/* -p */
+};
+/* Number of messages that have a new name. */
+unsigned long structure_check(const struct queues *, unsigned flags);
+
+/* --- name.c --- */
+/* The name that a file with that inode number must have; keeps the time part of the old one. False: it has it already. */
+bool	name_for_inode(char out[QUEUE_ID_MAX], struct span id, ino_t inode, bool check_long, bool want_long);
+/* Name without the mark of an unfinished rename. False: it bears none. */
+bool	name_unfinished(struct span name, struct span *id);
+#define NAME_UNFINISHED	"#FIX"
+
+#endif

@@ -1,0 +1,237 @@
+/*
+ * structure.c - brings every queue file to the directory and the name that it must have, and clears away what does not
+ * belong into a queue. Names are changed in two steps, so that no message ever takes the name of another one that is
+ * yet to be renamed; a run that was interrupted is completed by the next.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/vec.h"
+#include "conf/conf.h"
+#include "postsuper/postsuper.h"
+
+#define PURGE_AGE	(7 * 86400)
+#define DEPTH_MAX	8		/* of directories that are looked into */
+#define PATH_SIZE	(QUEUE_PATH_MAX + 256)
+
+static const char *const log_queues[] = { "bounce", "defer", "trace" };
+#define LOG_QUEUES	(sizeof log_queues / sizeof *log_queues)
+
+static struct {
+	unsigned flags;
+	const char *queue;
+	bool messages;			/* the queue holds messages, not logs */
+	unsigned long renamed;		/* got the mark; each must lose it before we end */
+} now;
+
+static bool
+holds_messages(const char *queue)
+{
+	return strcmp(queue, "bounce") != 0 && strcmp(queue, "defer") != 0 && strcmp(queue, "trace") != 0 &&
+	    strcmp(queue, "flush") != 0;
+}
+
+static void
+say(const char *what, const char *path)
+{
+	if (errno != ENOENT)
+		log_warning("%s %s: %s", what, path, strerror(errno));
+}
+
+/* The new name is made from the file's own inode, so that nobody else can be about to take it. */
+static bool
+rename_safely(const char *from, const char *queue, const char *name)
+{
+	char to[QUEUE_PATH_MAX];
+	struct stat st;
+
+	queue_path(to, queue, name);
+	if (strcmp(from, to) == 0)
+		return true;
+	if (lstat(to, &st) == 0) {
+		errno = EEXIST;
+	} else {
+		if (rename(from, to) == 0)
+			return true;
+		if (errno == ENOENT && lstat(from, &st) == 0 && queue_make_dirs(queue, name) && rename(from, to) == 0)
+			return true;
+	}
+	if (errno != ENOENT)
+		log_warning("rename %s to %s: %s", from, to, strerror(errno));
+	return false;
+}
+
+/* First step: message and logs get the new name, marked. Logs first: a message without its mark is found again. */
+static void
+mark_new_name(const char *path, const char *old, const char *id)
+{
+	char marked[QUEUE_ID_MAX + sizeof NAME_UNFINISHED], log[QUEUE_PATH_MAX];
+
+	(void)snprintf(marked, sizeof marked, "%s" NAME_UNFINISHED, id);
+	for (size_t i = 0; i < LOG_QUEUES; i++) {
+		queue_path(log, log_queues[i], old);
+		(void)rename_safely(log, log_queues[i], marked);
+	}
+	if (rename_safely(path, now.queue, marked))
+		now.renamed++;
+}
+
+static void
+check_name(const char *path, const char *name, const struct stat *st)
+{
+	char id[QUEUE_ID_MAX], right[QUEUE_PATH_MAX];
+
+	if (now.messages && name_for_inode(id, span_str(name), st->st_ino, (now.flags & STRUCTURE_FIX_LONG) != 0,
+	    conf.enable_long_queue_ids)) {
+		mark_new_name(path, name, id);
+		return;
+	}
+	queue_path(right, now.queue, name);
+	if (strcmp(path, right) != 0)
+		(void)rename_safely(path, now.queue, name);
+}
+
+static bool
+purged(const char *path, const struct stat *st)
+{
+	const bool unfinished = now.messages && (st->st_mode & QUEUE_MODE_READY) != QUEUE_MODE_READY &&
+	    st->st_mtime < time(NULL) - PURGE_AGE;
+
+	if ((now.flags & STRUCTURE_PURGE) == 0 || (S_ISREG(st->st_mode) && !unfinished))
+		return false;
+	if (unlink(path) != 0)
+		say("remove", path);
+	return true;
+}
+
+static void
+check_file(const char *path, const char *name, const struct stat *st)
+{
+	const bool fix = (now.flags & (STRUCTURE_FIX | STRUCTURE_FIX_LONG)) != 0;
+	struct span unmarked;
+
+	if (purged(path, st))
+		return;
+	if (name_unfinished(span_str(name), &unmarked))
+		now.renamed += fix;		/* an earlier run was interrupted */
+	else if (!queue_id_valid(span_str(name)))
+		log_warning("bogus file name: %s", path);
+	else if (fix && S_ISREG(st->st_mode))
+		check_name(path, name, st);
+}
+
+/* Second step. */
+static void
+finish_file(const char *path, const char *name, const struct stat *st)
+{
+	struct span unmarked;
+	char id[256];
+
+	(void)st;
+	if (name_unfinished(span_str(name), &unmarked)) {
+		(void)snprintf(id, sizeof id, "%.*s", SPAN_ARG(unmarked));
+		(void)rename_safely(path, now.queue, id);
+	} else if (!queue_id_valid(span_str(name))) {
+		log_warning("bogus file name: %s", path);
+	}
+}
+
+static bool
+is_hashed(const char *queue)
+{
+	char path[QUEUE_PATH_MAX];
+
+	queue_path(path, queue, "0");
+	return strchr(strchr(path, '/') + 1, '/') != NULL;
+}
+
+/* A directory below the queue: may files of this queue be in it? */
+static bool
+belongs(const char *name, int depth)
+{
+	return name[1] == '\0' && is_hashed(now.queue) && depth < conf.hash_queue_depth;
+}
+
+typedef void (*file_fn)(const char *path, const char *name, const struct stat *);
+
+static char **
+names_in(const char *path, size_t *n)
+{
+	struct vec names = VEC_INIT(char *);
+	DIR *dir = opendir(path);
+	const struct dirent *d;
+
+	*n = 0;
+	if (dir == NULL && errno != ENOENT)
+		log_fatal("scan_dir_push: open directory %s: %s", path, strerror(errno));
+	if (dir == NULL)
+		return NULL;
+	while ((d = readdir(dir)) != NULL)
+		if (d->d_name[0] != '.' || (d->d_name[1] != '\0' && strcmp(d->d_name, "..") != 0))
+			*(char **)vec_add(&names) = span_strdup(span_str(d->d_name));
+	(void)closedir(dir);
+	*n = names.n;
+	return names.p;
+}
+
+/* The names are read first: files that are renamed must not be met again. */
+static void
+walk(const char *dir, int depth, file_fn fn)
+{
+	size_t n;
+	char **names = names_in(dir, &n), path[PATH_SIZE];
+	struct stat st;
+
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+		if (interrupted != 0 || lstat(path, &st) != 0) {
+			/* gone, or we are to end */
+		} else if (!S_ISDIR(st.st_mode)) {
+			fn(path, names[i], &st);
+		} else {
+			if (names[i][1] == '\0' && depth < DEPTH_MAX)
+				walk(path, depth + 1, fn);
+			if (!belongs(names[i], depth) && rmdir(path) != 0)
+				say("remove subdirectory", path);
+		}
+		free(names[i]);
+	}
+	free(names);
+}
+
+static void
+walk_queues(const struct queues *queues, file_fn fn)
+{
+	for (size_t i = 0; i < queues->n && interrupted == 0; i++) {
+		now.queue = queues->name[i];
+		now.messages = holds_messages(now.queue);
+		walk(now.queue, 0, fn);
+	}
+}
+
+unsigned long
+structure_check(const struct queues *queues, unsigned flags)
+{
+	struct queues logs = { .n = LOG_QUEUES };
+
+	now.flags = flags;
+	walk_queues(queues, check_file);
+	if (now.renamed > 0 && interrupted == 0) {
+		walk_queues(queues, finish_file);
+		memcpy(logs.name, log_queues, sizeof log_queues);
+		walk_queues(&logs, finish_file);
+	}
+	if (now.renamed > 0 && interrupted != 0)
+		log_warning("OPERATION INCOMPLETE -- RERUN COMMAND TO FIX THE QUEUE FIRST");
+	return now.renamed;
+}

@@ -1,0 +1,419 @@
+/*
+ * message.c - a message enters the active queue: rename, lock, read the envelope and the first recipients.
+ * Trusts no queue file: what cannot be parsed goes to corrupt/ and nothing else suffers.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/vec.h"
+#include "conf/conf.h"
+#include "io/file.h"
+#include "mail/delivery_log.h"
+#include "mail/queue.h"
+#include "mail/rec.h"
+#include "qmgr/qmgr.h"
+
+#define BATCH_RECIPIENTS	5000u	/* read at a time, so that one message cannot fill the memory */
+#define MAX_ATTRIBUTES		1000u
+#define SKIP_SECONDS		60
+
+size_t message_count;
+
+struct text_attribute {
+	const char *name;
+	size_t offset;			/* of a struct span in struct message */
+};
+
+static const struct text_attribute text_attributes[] = {
+	{ "encoding", offsetof(struct message, encoding) },
+	{ "envelope_id", offsetof(struct message, envelope_id) },
+	{ "log_client_name", offsetof(struct message, client_name) },
+	{ "log_client_address", offsetof(struct message, client_addr) },
+	{ "log_client_port", offsetof(struct message, client_port) },
+	{ "log_protocol_name", offsetof(struct message, client_proto) },
+	{ "log_helo_name", offsetof(struct message, client_helo) },
+	{ "log_ident", offsetof(struct message, log_ident) },
+	{ "sasl_method", offsetof(struct message, sasl_method) },
+	{ "sasl_username", offsetof(struct message, sasl_username) },
+	{ "sasl_sender", offsetof(struct message, sasl_sender) },
+	{ "rewrite_context", offsetof(struct message, rewrite_context) },
+};
+
+static int64_t
+number(struct span s, int64_t fallback)
+{
+	int64_t v;
+
+	return span_to_i64(span_trim(s), &v) ? v : fallback;
+}
+
+static void
+take_attribute(struct message *m, struct span payload)
+{
+	struct span name, value;
+
+	if (!rec_parse_attr(payload, &name, &value))
+		return;
+	for (size_t i = 0; i < sizeof text_attributes / sizeof *text_attributes; i++) {
+		if (span_is(name, text_attributes[i].name)) {
+			struct span copy = span_copy(value, m->mem);
+
+			memcpy((char *)m + text_attributes[i].offset, &copy, sizeof copy);
+			return;
+		}
+	}
+	if (span_is(name, "create_time"))
+		m->create_time = number(value, m->create_time);
+	else if (span_is(name, "ret_flags"))
+		m->ret_flags = (unsigned)number(value, 0) & (DSN_RET_FULL | DSN_RET_HDRS);
+	else if (span_is(name, "trace_flags"))
+		m->trace_flags = (unsigned)number(value, 0) & (DELIVERY_FLAG_PROBE | DELIVERY_FLAG_RECORD | DELIVERY_FLAG_REC_DELAY);
+}
+
+/* One record ahead of the recipients. False: not legal here. */
+static bool
+take_envelope(struct message *m, const struct rec *r)
+{
+	struct span word, rest = r->payload;
+	struct rec_size size;
+
+	switch (r->type) {
+	case REC_SIZE:
+		if (!rec_parse_size(r->payload, &size) || size.data_size < 0 || size.data_offset <= 0 || size.rcpt_count < 0)
+			return false;
+		m->data_offset = size.data_offset;
+		m->data_size = size.data_size;
+		m->cont_length = size.cont_length;
+		m->rcpt_count = (long)size.rcpt_count;
+		m->sendopts = (unsigned)size.sendopts;
+		if ((size.qmgr_flags & DSN_NOTIFY_SUCCESS << 1) != 0)
+			m->logs |= DELIVERY_LOG_TRACE;	/* cleanup(8) reports the expansion of aliases */
+		return true;
+	case REC_TIME:
+		m->arrival.tv_sec = span_take_word(&rest, " ", &word) ? number(word, 0) : 0;
+		m->arrival.tv_usec = span_take_word(&rest, " ", &word) ? number(word, 0) : 0;
+		return m->arrival.tv_sec > 0;
+	case REC_CREATE_TIME:
+		m->create_time = number(r->payload, m->create_time);
+		return true;
+	case REC_FROM:
+		m->sender = span_copy(r->payload, m->mem);
+		return true;
+	case REC_ATTR:
+		take_attribute(m, r->payload);
+		return true;
+	case REC_FILTER:
+		m->filter = span_copy(r->payload, m->mem);
+		return true;
+	case REC_REDIRECT:
+		m->redirect = span_copy(r->payload, m->mem);
+		return true;
+	case REC_VERP:
+		m->verp = span_copy(r->payload, m->mem);
+		return true;
+	case REC_WARN:
+		m->warn_offset = r->offset;
+		m->warn_time = number(r->payload, 0);
+		return true;
+	default:
+		return rec_type_in(r->type, "FIKOionre<");
+	}
+}
+
+struct batch {
+	struct vec all;			/* of struct recipient */
+	struct recipient next;		/* what the coming R record will get */
+};
+
+static void
+take_recipient_attribute(struct message *m, struct batch *b, struct span payload)
+{
+	struct span name, value;
+
+	if (!rec_parse_attr(payload, &name, &value))
+		return;
+	if (span_is(name, "dsn_orig_rcpt"))
+		b->next.dsn_orcpt = span_copy(value, m->batch);
+	else if (span_is(name, "notify_flags"))
+		b->next.notify = (unsigned)number(value, 0) & 15u;
+	else
+		take_attribute(m, payload);
+}
+
+static void
+take_recipient(struct message *m, struct batch *b, const struct rec *r)
+{
+	if (r->type == REC_RCPT) {
+		b->next.address = span_copy(r->payload, m->batch);
+		b->next.offset = r->offset;
+		*(struct recipient *)vec_add(&b->all) = b->next;
+	}
+	b->next = (struct recipient){0};
+}
+
+/* A record among the recipients. False: not legal here. */
+static bool
+take_recipient_record(struct message *m, struct batch *b, const struct rec *r)
+{
+	switch (r->type) {
+	case REC_RCPT:
+	case REC_DONE:
+	case REC_CANCELED:
+		take_recipient(m, b, r);
+		return true;
+	case REC_ORIG_RCPT:
+		b->next.original = span_copy(r->payload, m->batch);
+		return true;
+	case REC_ATTR:
+		take_recipient_attribute(m, b, r->payload);
+		return true;
+	default:
+		return take_envelope(m, r);
+	}
+}
+
+/*
+ * Read from where m->next_recipient (or the start) says until the batch is full or the file ends. A recipient group
+ * that the batch has no room for is read again next time: next_recipient points at its first record.
+ */
+static bool
+read_records(struct message *m, int fd, struct batch *b, struct err *e)
+{
+	struct rec_reader reader;
+	struct rec r;
+	int64_t group = m->next_recipient;
+	bool ok = true, done = false;
+
+	rec_reader_init(&reader, fd, m->next_recipient);
+	while (!done && (ok = rec_next(&reader, &r, e))) {
+		if (r.type == REC_MESSAGE && !m->in_extracted && m->data_offset > 0) {
+			rec_reader_seek(&reader, m->data_offset + m->data_size);
+			m->in_extracted = true;
+		} else if (r.type == REC_EXTRACT && m->in_extracted) {
+			/* the marker itself */
+		} else if (r.type == REC_END) {
+			group = 0;
+			done = true;
+		} else if (!take_recipient_record(m, b, &r)) {
+			ok = err_perm(e, "unexpected record type %d at offset %ld", r.type, (long)r.offset);
+			done = true;
+		}
+		if (rec_type_in(r.type, "RD/M"))
+			group = reader.at;
+		if (b->all.n == BATCH_RECIPIENTS && r.type == REC_RCPT)
+			done = true;
+	}
+	m->next_recipient = group;
+	rec_reader_free(&reader);
+	return ok;
+}
+
+bool
+message_open(struct message *m, int flags, int *fd)
+{
+	*fd = queue_open("active", m->id, flags, 0);
+	return *fd >= 0;
+}
+
+void
+message_free(struct message *m)
+{
+	arena_free(&m->batch);
+	arena_free(&m->mem);
+	free(m->id);
+	free(m);
+	message_count--;
+	scan_message_gone();
+}
+
+static void
+to_corrupt(struct message *m, const char *why)
+{
+	log_warning("%s: %s", m->id, why);
+	log_warning("saving corrupt file \"%s\" from queue \"active\" to queue \"corrupt\"", m->id);
+	if (!queue_rename(m->id, "active", "corrupt"))
+		log_warning("cannot rename %s to corrupt: %s", m->id, strerror(errno));
+	message_free(m);
+}
+
+static bool
+read_batch(struct message *m, int fd, struct batch *b)
+{
+	struct err e = {0};
+
+	arena_free(&m->batch);
+	m->batch = arena_new();
+	*b = (struct batch){ .all = VEC_INIT(struct recipient) };
+	if (!read_records(m, fd, b, &e)) {
+		vec_free(&b->all);
+		to_corrupt(m, e.text);
+		return false;
+	}
+	return true;
+}
+
+static void
+assign(struct message *m, struct batch *b)
+{
+	recipients_assign(m, b->all.p, b->all.n);
+	vec_free(&b->all);
+}
+
+bool
+message_more_recipients(struct message *m)
+{
+	struct batch b;
+	int fd;
+
+	if (!message_open(m, O_RDONLY, &fd)) {
+		log_warning("open active %s: %s", m->id, strerror(errno));
+		message_free(m);
+		return false;
+	}
+	bool ok = read_batch(m, fd, &b);
+
+	(void)close(fd);
+	if (ok)
+		assign(m, &b);
+	return ok;
+}
+
+/* A file on its way into the active queue; the paths are made in the loop, the thread only uses them. */
+struct activation {
+	struct job job;
+	bool fresh;
+	char id[256];
+	char from[QUEUE_PATH_MAX], active[QUEUE_PATH_MAX], incoming[QUEUE_PATH_MAX];
+	int fd, error;			/* fd -1: error says why; ENOENT from rename means that the file has gone */
+	bool renamed;
+};
+
+/* In a thread: rename, open, lock. A file that another process still holds goes back to be found a little later. */
+static void
+activation_work(struct job *job)
+{
+	struct activation *a = (struct activation *)job;
+
+	a->fd = -1;
+	a->renamed = rename(a->from, a->active) == 0;
+	if (a->renamed)
+		a->fd = open(a->active, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	a->error = a->fd < 0 ? errno : 0;
+	if (a->fd < 0)
+		return;
+	if (file_lock(a->fd, FILE_LOCK_EXCLUSIVE, false))
+		return;
+	struct timeval later = clock_wall();
+
+	later.tv_sec += SKIP_SECONDS;
+	(void)close(a->fd);
+	a->fd = -1;
+	(void)utimes(a->active, (struct timeval[2]){ later, later });
+	(void)rename(a->active, a->incoming);
+}
+
+/* Act upon the group bits that flush(8) and postsuper(1) leave in the mode. */
+static bool
+check_mode(struct message *m, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	if (st.st_mode & (QUEUE_MODE_UNTHROTTLE | QUEUE_MODE_EXPIRE)) {
+		m->expire = (st.st_mode & QUEUE_MODE_EXPIRE) != 0;
+		if (st.st_mode & QUEUE_MODE_UNTHROTTLE)
+			transport_revive_all();
+		(void)fchmod(fd, st.st_mode & ~(mode_t)(QUEUE_MODE_UNTHROTTLE | QUEUE_MODE_EXPIRE) & 07777);
+	}
+	return true;
+}
+
+static void
+log_activation_failure(const struct activation *a)
+{
+	if (a->error == 0)
+		log_info("%s: skipped, still being delivered", a->id);
+	else if (a->renamed)
+		log_warning("open active %s: %s", a->id, strerror(a->error));
+	else if (a->error != ENOENT)
+		log_warning("rename %s to active: %s", a->from, strerror(a->error));
+}
+
+/* The file is ours: read the envelope and the first recipients. */
+static void
+admit(const struct activation *a)
+{
+	struct message *m = calloc(1, sizeof *m);
+	struct batch b;
+
+	if (m == NULL)
+		log_out_of_memory();
+	m->mem = arena_new();
+	m->id = span_strdup(span_str(a->id));
+	m->active = clock_wall();
+	m->fresh = a->fresh;
+	if (!m->fresh)
+		(void)check_mode(m, a->fd);
+	bool ok = read_batch(m, a->fd, &b);
+
+	(void)close(a->fd);
+	if (!ok)
+		return;
+	if (m->data_offset <= 0 || m->arrival.tv_sec == 0) {
+		vec_free(&b.all);
+		to_corrupt(m, "no size or time record in the envelope");
+		return;
+	}
+	if (!m->fresh)
+		(void)queue_unlink("defer", m->id);
+	if (m->create_time == 0)
+		m->create_time = m->arrival.tv_sec;
+	struct arena *scratch = arena_new();
+
+	log_info("%s: from=<%s>, size=%ld, nrcpt=%ld (queue active)", m->id, log_address(m->sender, scratch),
+	    (long)m->cont_length, m->rcpt_count);
+	arena_free(&scratch);
+	assign(m, &b);
+}
+
+static void
+activation_done(struct job *job)
+{
+	struct activation *a = (struct activation *)job;
+
+	if (a->fd >= 0) {
+		admit(a);		/* counted since message_activate() */
+	} else {
+		log_activation_failure(a);
+		message_count--;
+		scan_message_gone();
+	}
+	free(a);
+}
+
+void
+message_activate(const char *queue, const char *id, bool fresh)
+{
+	struct activation *a = calloc(1, sizeof *a);
+
+	if (a == NULL)
+		log_out_of_memory();
+	a->job = (struct job){ .work = activation_work, .done = activation_done };
+	a->fresh = fresh;
+	(void)snprintf(a->id, sizeof a->id, "%s", id);
+	queue_path(a->from, queue, id);
+	queue_path(a->active, "active", id);
+	queue_path(a->incoming, "incoming", id);
+	message_count++;
+	pool_submit(qmgr_pool, &a->job);
+}

@@ -1,0 +1,226 @@
+/*
+ * recipients.c - where each recipient goes: ask trivial-rewrite, apply the special cases, group what goes to one
+ * destination into delivery requests.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "mail/delivery_log.h"
+#include "mail/rec.h"
+#include "mail/rewrite.h"
+#include "qmgr/qmgr.h"
+#include "smtp/address.h"
+
+struct routed {
+	struct recipient *rcpt;
+	struct span transport, nexthop, queue;	/* queue: key of the destination */
+};
+
+static bool
+is_deferred_transport(struct span name)
+{
+	struct span list = span_str(conf.defer_transports), word;
+
+	while (span_take_word(&list, ", \t\r\n", &word))
+		if (span_eq(word, name))
+			return true;
+	return false;
+}
+
+static void
+to_service(struct routed *r, const char *service, const char *text)
+{
+	r->transport = span_str(service);
+	r->nexthop = span_str(text);
+}
+
+/* "transport:nexthop" of a content_filter; an empty next hop is the recipient's domain. */
+static void
+route_filter(struct message *m, struct routed *r)
+{
+	struct span rest = m->filter, transport, local, domain;
+
+	if (!span_take_until(&rest, ':', &transport)) {
+		transport = rest;
+		rest = SPAN_NULL;
+	}
+	r->transport = transport;
+	r->nexthop = rest;
+	if (rest.n > 0)
+		return;
+	if (conf.default_filter_nexthop[0] != '\0')
+		r->nexthop = span_str(conf.default_filter_nexthop);
+	else if (address_split(r->rcpt->address, &local, &domain) && domain.n > 0)
+		r->nexthop = domain;
+	else
+		r->nexthop = span_str(conf.myhostname);
+}
+
+static void
+route(struct message *m, struct routed *r)
+{
+	struct resolved found;
+	bool probe = (m->trace_flags & DELIVERY_FLAG_MTA_PROBE) != 0;
+
+	if (m->filter.n > 0 && (m->trace_flags & DELIVERY_FLAG_PROBE) == 0) {
+		route_filter(m, r);
+	} else if (r->rcpt->address.n == 0) {
+		to_service(r, conf.error_service_name, "5.1.3 null recipient address");
+		return;
+	} else if (!resolve_address(m->sender, r->rcpt->address, probe, m->batch, &found) || (found.flags & RESOLVE_FAIL)) {
+		to_service(r, "retry", "4.3.0 address resolver failure");
+		return;
+	} else if (found.flags & RESOLVE_ERROR) {
+		to_service(r, conf.error_service_name, "5.1.3 bad address syntax");
+		return;
+	} else {
+		r->transport = found.transport;
+		r->nexthop = found.nexthop;
+		r->rcpt->address = found.recipient;
+	}
+	if (m->expire && (m->logs & DELIVERY_LOG_DEFER) == 0)
+		to_service(r, "retry", "4.7.0 message is administratively expired");
+	else if (is_deferred_transport(r->transport))
+		to_service(r, "retry", "4.3.2 deferred transport");
+}
+
+/* With a recipient limit of 1 the recipient, without its extension, is the destination. */
+static struct span
+queue_key(struct message *m, const struct routed *r, const struct transport *t)
+{
+	struct span host = span_lower(r->nexthop, m->batch), local, domain;
+
+	if (t->recipient_limit != 1 || span_is(r->transport, conf.error_service_name) || span_is(r->transport, "retry"))
+		return host;
+	(void)address_split(r->rcpt->address, &local, &domain);
+	size_t ext = conf.recipient_delimiter[0] != '\0' ? span_find_any(local, conf.recipient_delimiter) : local.n;
+
+	if (ext > 0)
+		local = span_to(local, ext);
+	return span_str(arena_printf(m->batch, "%.*s@%.*s", SPAN_ARG(span_lower(local, m->batch)), SPAN_ARG(host)));
+}
+
+static int
+by_destination(const void *x, const void *y)
+{
+	const struct routed *a = x, *b = y;
+	int diff = span_cmp(a->transport, b->transport);
+
+	if (diff == 0)
+		diff = span_cmp(a->queue, b->queue);
+	if (diff == 0)
+		diff = span_icmp(a->rcpt->address, b->rcpt->address);
+	return diff != 0 ? diff : (a->rcpt->offset > b->rcpt->offset) - (a->rcpt->offset < b->rcpt->offset);
+}
+
+static struct entry *
+new_entry(struct message *m, struct dest *d, const struct routed *r, size_t n)
+{
+	struct entry *e = ARENA_NEW(m->batch, struct entry);
+
+	e->msg = m;
+	e->dest = d;
+	e->nrcpt = n;
+	e->rcpt = ARENA_ARRAY(m->batch, struct recipient, n);
+	for (size_t i = 0; i < n; i++)
+		e->rcpt[i] = *r[i].rcpt;
+	m->entries++;
+	return e;
+}
+
+/* The longest run from r[0] that one request may carry. */
+static size_t
+run_length(const struct message *m, const struct routed *r, size_t n, int limit)
+{
+	size_t i = 1;
+
+	if (m->verp.n > 0)
+		return 1;
+	while (i < n && span_eq(r[i].transport, r[0].transport) && span_eq(r[i].queue, r[0].queue) &&
+	    (limit == 0 || i < (size_t)limit))
+		i++;
+	return i;
+}
+
+/* Mail to our own double-bounce address ends here: an answer would loop. */
+static bool
+is_double_bounce(struct message *m, const struct recipient *r)
+{
+	struct span local, domain;
+	struct resolved found;
+
+	(void)address_split(r->address, &local, &domain);
+	if (!span_iis(local, conf.double_bounce_sender))
+		return false;
+	return resolve_address(m->sender, r->address, false, m->batch, &found) && (found.flags & RESOLVE_CLASS_LOCAL);
+}
+
+static void
+drop_double_bounce(struct message *m, const struct recipient *r)
+{
+	struct delivery d = { .mem = m->batch, .queue_id = span_str(m->id), .arrival = m->arrival, .fd = -1 };
+	struct delivery_rcpt rcpt = { .original = r->original, .address = r->address };
+	struct dsn_text t = { .code = { 2, 0, 0 }, .reason = SPAN("undeliverable postmaster notification discarded") };
+	int fd;
+
+	delivery_log(&d, &rcpt, "none", &t, "sent");
+	if (message_open(m, O_RDWR, &fd)) {
+		(void)rec_mark(fd, r->offset, REC_DONE);
+		(void)close(fd);
+	}
+}
+
+void
+recipients_assign(struct message *m, struct recipient *rcpt, size_t n)
+{
+	struct routed *all = ARENA_ARRAY(m->batch, struct routed, n + 1);
+	size_t k = 0;
+
+	if (m->redirect.n > 0 && n > 0) {
+		rcpt[0].address = m->redirect;
+		n = 1;
+	}
+	m->entries++;			/* held until all are assigned */
+	for (size_t i = 0; i < n; i++) {
+		if (is_double_bounce(m, &rcpt[i])) {
+			drop_double_bounce(m, &rcpt[i]);
+			continue;
+		}
+		all[k] = (struct routed){ .rcpt = &rcpt[i] };
+		route(m, &all[k]);
+		all[k].queue = queue_key(m, &all[k], transport_find(all[k].transport));
+		k++;
+	}
+	qsort(all, k, sizeof *all, by_destination);
+	for (size_t i = 0; i < k; ) {
+		struct transport *t = transport_find(all[i].transport);
+		size_t run = run_length(m, &all[i], k - i, t->recipient_limit);
+		struct dest *d = dest_find(t, all[i].queue, all[i].nexthop);
+
+		dest_add(d, new_entry(m, d, &all[i], run));
+		i += run;
+	}
+	for (size_t i = 0; i < k; i++)
+		if (i == 0 || !span_eq(all[i].transport, all[i - 1].transport))
+			transport_schedule(transport_find(all[i].transport));
+	if (--m->entries == 0)
+		message_finish(m);
+}
+
+void
+entry_redirect(struct entry *e, const char *transport, const char *nexthop)
+{
+	struct transport *t = transport_find(span_str(transport));
+	struct span name = span_lower(span_str(nexthop), e->msg->batch);
+
+	e->dest = dest_find(t, name, span_str(nexthop));
+	dest_add(e->dest, e);
+	transport_schedule(t);
+}

@@ -1,0 +1,156 @@
+/*
+ * transport.c - delivery transports: their limits from main.cf, and which destination is served next.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "qmgr/qmgr.h"
+
+static struct hash *by_name;
+static struct transport *all;
+
+static int
+service_number(const char *name, const char *suffix)
+{
+	struct err e = {0};
+	int value = 0;
+
+	if (!conf_service_int(name, suffix, &value, &e))
+		log_warning("%s", e.text);
+	return value;
+}
+
+/* "1", "1/4", "1/concurrency", "1/sqrt_concurrency"; 0..1 (scheduler: concurrency feedback). */
+static struct feedback
+service_feedback(const char *name, const char *suffix)
+{
+	struct feedback f = { FEEDBACK_FIXED, 1 };
+	const char *text = conf_service_str(name, suffix);
+	char *end = NULL;
+	double value = text == NULL ? -1 : strtod(text, &end), divisor = 1;
+
+	if (value >= 0 && end != text && *end == '/') {
+		if (strcmp(end + 1, "concurrency") == 0)
+			f.kind = FEEDBACK_WINDOW;
+		else if (strcmp(end + 1, "sqrt_concurrency") == 0)
+			f.kind = FEEDBACK_SQRT;
+		else
+			divisor = strtod(end + 1, &end);
+		if (f.kind != FEEDBACK_FIXED)
+			end = strchr(end, '\0');
+	}
+	if (text == NULL || end == text || *end != '\0' || divisor <= 0 || value / divisor < 0 || value / divisor > 1) {
+		log_warning("%s%s: ignoring malformed or unreasonable feedback: %s", name, suffix, text == NULL ? "" : text);
+		return (struct feedback){ FEEDBACK_FIXED, 1 };
+	}
+	f.value = value / divisor;
+	return f;
+}
+
+static void
+read_limits(struct transport *t)
+{
+	t->concurrency_limit = service_number(t->name, "_destination_concurrency_limit");
+	t->initial = service_number(t->name, "_initial_destination_concurrency");
+	t->recipient_limit = service_number(t->name, "_destination_recipient_limit");
+	t->rate_delay = service_number(t->name, "_destination_rate_delay");
+	t->cohort_limit = service_number(t->name, "_destination_concurrency_failed_cohort_limit");
+	t->positive = service_feedback(t->name, "_destination_concurrency_positive_feedback");
+	t->negative = service_feedback(t->name, "_destination_concurrency_negative_feedback");
+	if (t->rate_delay > 0)
+		t->concurrency_limit = 1;
+	if (t->initial < 1)
+		t->initial = 1;
+	if (t->concurrency_limit > 0 && t->initial > t->concurrency_limit)
+		t->initial = t->concurrency_limit;
+}
+
+struct transport *
+transport_find(struct span name)
+{
+	struct transport *t = by_name == NULL ? NULL : hash_get(by_name, name);
+
+	if (t != NULL)
+		return t;
+	if (by_name == NULL)
+		by_name = hash_new();
+	t = calloc(1, sizeof *t);
+	if (t == NULL)
+		log_out_of_memory();
+	t->name = span_strdup(name);
+	t->dests = hash_new();
+	t->next = all;
+	all = t;
+	read_limits(t);
+	(void)hash_put(by_name, name, t);
+	return t;
+}
+
+void
+transport_schedule(struct transport *t)
+{
+	size_t want = 0;
+
+	if (t->dead) {
+		while (t->ready_first != NULL) {
+			struct dest *d = t->ready_first;
+			struct entry *e = d->first;
+
+			dest_remove(d, e);
+			dest_update(d);
+			if (strcmp(t->name, "retry") == 0)
+				entry_defer_here(e, "mail transport unavailable");
+			else
+				entry_redirect(e, "retry", "4.3.0 mail transport unavailable");
+		}
+		return;
+	}
+	while (t->ready_first != NULL && agent_deliver(t, t->ready_first))
+		continue;
+	for (const struct dest *d = t->ready_first; d != NULL && want < 2; d = d->next)
+		want += d->todo;
+	if (want > t->pending)
+		agents_connect(t, want);
+}
+
+static void
+revive(void *arg, unsigned events)
+{
+	struct transport *t = arg;
+
+	(void)events;
+	t->timer = NULL;
+	t->dead = false;
+	transport_schedule(t);
+}
+
+void
+transport_failed(struct transport *t, const char *why)
+{
+	if (t->dead)
+		return;
+	log_warning("%s", why);
+	t->dead = true;
+	t->timer = loop_after(qmgr_loop, (int64_t)conf.transport_retry_time * 1000, revive, t);
+	transport_schedule(t);
+}
+
+void
+transport_revive_all(void)
+{
+	for (struct transport *t = all; t != NULL; t = t->next) {
+		size_t pos = 0;
+		void *d;
+
+		loop_cancel(&t->timer);
+		t->dead = false;
+		/* Reviving may free a destination that has nothing to do; then its entry is gone from the hash. */
+		while (hash_next(t->dests, &pos, NULL, &d))
+			dest_revive(d);
+		transport_schedule(t);
+	}
+}

@@ -1,0 +1,181 @@
+/*
+ * message.c - one queue file as a list entry: what it is, who sent it, who is still to get it and why not yet.
+ * Trusts neither the file nor its logs; all text that leaves is made printable.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "ipc/attr.h"
+#include "mail/bounce_log.h"
+#include "mail/queue.h"
+#include "mail/rec.h"
+#include "showq/showq.h"
+#include "smtp/address.h"
+
+struct listing {
+	struct stream *out;
+	struct arena *mem;
+	const char *queue, *id;
+	const struct stat *st;
+	struct hash *seen;		/* recipients that a log has shown */
+	int64_t arrival, size;		/* 0 = unknown */
+	bool started;			/* the message's own fields are out */
+	struct span original;		/* for the next recipient */
+};
+
+static struct span
+external(struct span internal, struct arena *mem)
+{
+	return span_printable(address_quote(internal, mem), mem);
+}
+
+static void
+put_recipient(struct listing *l, struct span original, struct span address, const char *log, struct span reason)
+{
+	attr_put(l->out, "original_recipient", original);
+	attr_put(l->out, "recipient", address);
+	attr_put(l->out, "log_class", span_str(log));
+	attr_put(l->out, "reason", reason);
+}
+
+static bool
+room_for_more(const struct listing *l)
+{
+	return conf.duplicate_filter_limit <= 0 || hash_count(l->seen) < (size_t)conf.duplicate_filter_limit;
+}
+
+static void
+put_logged(struct listing *l, const char *log)
+{
+	struct vec entries = VEC_INIT(struct log_entry);
+
+	if (log_read(log, l->id, l->mem, &entries)) {
+		for (size_t i = 0; i < entries.n; i++) {
+			const struct log_entry *e = VEC_AT(&entries, struct log_entry, i);
+
+			put_recipient(l, e->original, e->recipient, log, e->reason);
+			if (room_for_more(l))
+				(void)hash_put(l->seen, span_lower(e->recipient, l->mem), l);
+		}
+	}
+	vec_free(&entries);
+}
+
+static void
+start(struct listing *l, struct span sender)
+{
+	struct span from = sender.n > 0 ? external(sender, l->mem) : span_str(conf.empty_address_recipient);
+
+	l->started = true;
+	attr_put(l->out, "queue_name", span_str(l->queue));
+	attr_put(l->out, "queue_id", span_str(l->id));
+	attr_put_number(l->out, "time", l->arrival > 0 ? (long)l->arrival : (long)l->st->st_mtime);
+	attr_put_number(l->out, "size", l->size > 0 ? (long)l->size : (long)l->st->st_size);
+	attr_put_number(l->out, "forced_expire", (l->st->st_mode & QUEUE_MODE_EXPIRE) != 0);
+	attr_put(l->out, "sender", from);
+	if (strcmp(l->queue, "maildrop") == 0)
+		return;
+	put_logged(l, "defer");
+	put_logged(l, "bounce");
+}
+
+static void
+put_unlogged(struct listing *l, struct span address)
+{
+	struct span to = external(address, l->mem);
+
+	if (hash_get(l->seen, span_lower(to, l->mem)) == NULL)
+		put_recipient(l, external(l->original, l->mem), to, "", SPAN_NULL);
+}
+
+/* False: nothing of interest follows. */
+static bool
+take(struct listing *l, struct rec_reader *reader, const struct rec *r)
+{
+	struct rec_size size;
+	struct span rest = r->payload;
+	uint64_t n;
+
+	switch (r->type) {
+	case REC_SIZE:
+		if (rec_parse_size(r->payload, &size) && size.data_size > 0 && size.data_offset > 0)
+			l->size = size.data_size;
+		return true;
+	case REC_TIME:
+		if (span_take_u64(&rest, &n))
+			l->arrival = (int64_t)n;
+		return true;
+	case REC_FROM:
+		if (!l->started)
+			start(l, r->payload);
+		return true;
+	case REC_ORIG_RCPT:
+		l->original = span_copy(r->payload, l->mem);
+		return true;
+	case REC_RCPT:
+		if (!l->started)
+			return false;
+		put_unlogged(l, r->payload);
+		/* FALLTHROUGH */
+	case REC_DONE:
+	case REC_CANCELED:
+		l->original = SPAN_NULL;
+		return true;
+	case REC_MESSAGE:
+		if (l->size > 0)
+			rec_reader_seek(reader, reader->at + l->size);
+		return l->started;
+	case REC_END:
+		return false;
+	default:
+		return true;
+	}
+}
+
+static void
+read_records(struct listing *l, int fd, const char *path)
+{
+	struct rec_reader reader;
+	struct rec r;
+	struct err e = {0};
+
+	rec_reader_init(&reader, fd, 0);
+	for (;;) {
+		if (!rec_next(&reader, &r, &e)) {
+			log_warning("%s: %s", path, e.text);
+			break;
+		}
+		if (!take(l, &reader, &r))
+			break;
+	}
+	rec_reader_free(&reader);
+}
+
+void
+message_put(struct stream *out, const char *queue, const char *id, const char *path, struct arena *mem)
+{
+	struct stat st;
+	struct listing l = { .out = out, .mem = mem, .queue = queue, .id = id, .st = &st };
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0) {
+		if (errno != ENOENT)	/* it may have moved on since the directory was read */
+			log_warning("open %s: %s", path, strerror(errno));
+		return;
+	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & QUEUE_MODE_READY) == QUEUE_MODE_READY) {
+		l.seen = hash_new();
+		read_records(&l, fd, path);
+		hash_free(&l.seen, NULL);
+	}
+	if (l.started)
+		attr_end(out);
+	(void)close(fd);
+}

@@ -1,0 +1,61 @@
+/*
+ * main.c - SMTP and LMTP client: delivers requests of qmgr(8), one at a time. A session with a server may be kept
+ * for the next request. Reads queue files and marks recipients done; never creates, renames or removes one.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "service/service.h"
+#include "smtp/smtp.h"
+
+bool smtp_is_lmtp;
+
+/* Wait for the next request; meanwhile a kept session grows old. False: the host retires and nothing has come. */
+static bool
+wait_request(struct stream *qmgr)
+{
+	if (!smtp_has_session())
+		return true;
+	if (service_wait_request(qmgr, conf.smtp_connection_cache_time_limit * 1000))
+		return true;
+	smtp_idle();
+	return true;
+}
+
+static void
+smtp_serve(struct session *s)
+{
+	struct delivery *d;
+
+	if (!delivery_greet(s->peer))
+		return;
+	while (wait_request(s->peer) && (d = delivery_receive(s->peer, s->mem)) != NULL) {
+		smtp_deliver(d);
+		if (!delivery_finish(s->peer, d))
+			break;
+		arena_reset(s->mem);
+	}
+	smtp_idle();
+}
+
+static void
+smtp_init(void)
+{
+	smtp_is_lmtp = strcmp(service_env.program, "lmtp") == 0;
+	if (smtp_is_lmtp)
+		conf_use_lmtp();
+	dns_prepare();
+}
+
+static const struct service smtp_service = {
+	.name = "smtp", .kind = SERVICE_SINGLE, .init = smtp_init, .serve = smtp_serve,
+};
+
+int
+main(int argc, char **argv)
+{
+	return service_main(&smtp_service, argc, argv);
+}

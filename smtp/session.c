@@ -1,0 +1,308 @@
+/*
+ * session.c - a connection to a server: connecting, greeting, what it can do, commands and replies.
+ * The server is a stranger: lines, replies and their number are bounded, every wait has a limit.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "io/sock.h"
+#include "smtp/smtp.h"
+
+void
+smtp_command(struct smtp_session *s, const char *fmt, ...)
+{
+	struct buf line = {0};
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&line, fmt, ap);
+	va_end(ap);
+	/* An address from the queue must not become a second command. */
+	for (size_t i = 0; i < line.n; i++)
+		if (line.p[i] == '\r' || line.p[i] == '\n')
+			line.p[i] = ' ';
+	buf_str(&line, "\r\n");
+	stream_put(s->stream, buf_view(&line));
+	buf_free(&line);
+}
+
+bool
+smtp_read_reply(struct smtp_session *s, int timeout, const char *stage)
+{
+	struct span line;
+	enum smtp_reply_state state = SMTP_REPLY_MORE;
+
+	s->stage = stage;
+	smtp_reply_reset(&s->reply);
+	stream_set_timeout(s->stream, (int64_t)timeout * 1000);
+	if (conf.smtp_per_request_deadline)
+		stream_set_deadline(s->stream, clock_ms() + (int64_t)timeout * 1000);
+	if (!stream_flush(s->stream))
+		return false;
+	while (state == SMTP_REPLY_MORE) {
+		bool more = true;
+
+		if (!stream_line(s->stream, SMTP_REPLY_LINE_MAX, &line))
+			return false;
+		if (line.n > 0 && line.p[line.n - 1] != '\n' && line.n >= SMTP_REPLY_LINE_MAX)
+			log_warning("%s: response longer than %d: %.30s...", s->relay, SMTP_REPLY_LINE_MAX, line.p);
+		state = smtp_reply_line(&s->reply, line);
+		while (line.n > 0 && line.p[line.n - 1] != '\n' && (more = stream_line(s->stream, SMTP_REPLY_LINE_MAX, &line)))
+			;			/* the rest of an overlong line */
+		if (!more)
+			return state == SMTP_REPLY_DONE;
+	}
+	if (s->reply.code == 421 || s->reply.garbage || state == SMTP_REPLY_ENDLESS)
+		s->bad = true;
+	return state == SMTP_REPLY_DONE;
+}
+
+struct dsn_text
+smtp_broken(const struct smtp_session *s, struct arena *mem)
+{
+	const struct dsn code = { 4, 4, 2 };
+
+	if (stream_state(s->stream) == STREAM_TIMEOUT)
+		return dsn_printf(mem, code, "conversation with %s timed out while %s", s->id, s->stage);
+	return dsn_printf(mem, code, "lost connection with %s while %s", s->id, s->stage);
+}
+
+struct span
+smtp_reply_text(const struct smtp_session *s, struct arena *mem)
+{
+	struct span text = span_copy(buf_view(&s->reply.text), mem);
+	char *p = span_cstr(text, mem);
+
+	for (char *q = p; *q != '\0'; q++)
+		if (*q == '\n')
+			*q = ' ';
+	return span(p, text.n);
+}
+
+static struct dsn_text
+with_reply(const struct smtp_session *s, struct dsn_text t, struct arena *mem)
+{
+	struct span code = span_str(s->reply.dsn);
+	int class = s->reply.code / 100;
+
+	t.code = (struct dsn){ class == 2 || class == 4 ? (unsigned)class : 5, 0, 0 };
+	if (class != 2 && class != 4 && class != 5)
+		t.code = (struct dsn){ 5, 5, 0 };
+	(void)dsn_take(&code, &t.code);
+	t.diag_type = SPAN("smtp");
+	t.diag_text = smtp_reply_text(s, mem);
+	t.mta_type = SPAN("dns");
+	t.mta_name = span_str(arena_printf(mem, "%s", s->host));
+	return t;
+}
+
+struct dsn_text
+smtp_said(const struct smtp_session *s, const char *command, struct arena *mem)
+{
+	int class = s->reply.code / 100;
+	struct dsn_text t = dsn_printf(mem, (struct dsn){0}, "%shost %s said: %.*s (in reply to %s command)",
+	    class == 4 || class == 5 ? "" : "Protocol error: ", s->id, SPAN_ARG(smtp_reply_text(s, mem)), command);
+
+	return with_reply(s, t, mem);
+}
+
+static struct dsn_text
+refused(const struct smtp_session *s, struct arena *mem)
+{
+	struct dsn_text t = dsn_printf(mem, (struct dsn){0}, "host %s refused to talk to me: %.*s", s->id,
+	    SPAN_ARG(smtp_reply_text(s, mem)));
+
+	return with_reply(s, t, mem);
+}
+
+static unsigned
+discarded_keywords(void)
+{
+	static const struct { const char *word; unsigned bit; } words[] = {
+		{ "pipelining", FEATURE_PIPELINING }, { "size", FEATURE_SIZE }, { "8bitmime", FEATURE_8BITMIME }, { "dsn", FEATURE_DSN },
+		{ "smtputf8", FEATURE_SMTPUTF8 }, { "starttls", FEATURE_STARTTLS }, { "auth", FEATURE_AUTH },
+		{ "xforward", FEATURE_XFORWARD },
+	};
+	struct span in = span_str(conf.smtp_discard_ehlo_keywords), word;
+	unsigned bits = 0;
+
+	while (span_take_word(&in, ", \t", &word))
+		for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+			if (span_iis(word, words[i].word))
+				bits |= words[i].bit;
+	return bits;
+}
+
+/* Lines of the EHLO reply behind the first. */
+static void
+take_features(struct smtp_session *s)
+{
+	static const struct { const char *word; unsigned bit; } words[] = {
+		{ "PIPELINING", FEATURE_PIPELINING }, { "SIZE", FEATURE_SIZE }, { "8BITMIME", FEATURE_8BITMIME }, { "DSN", FEATURE_DSN },
+		{ "SMTPUTF8", FEATURE_SMTPUTF8 }, { "STARTTLS", FEATURE_STARTTLS }, { "AUTH", FEATURE_AUTH },
+		{ "XFORWARD", FEATURE_XFORWARD },
+	};
+	struct span in = buf_view(&s->reply.text), line, word;
+	uint64_t size;
+
+	s->features = FEATURE_ESMTP;
+	(void)span_take_line(&in, &line);
+	while (span_take_line(&in, &line)) {
+		line = span_from(line, 4);
+		if (!span_take_word(&line, " \t", &word))
+			continue;
+		for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+			if (span_iis(word, words[i].word))
+				s->features |= words[i].bit;
+		line = span_trim(line);
+		if (span_iis(word, "SIZE") && span_to_u64(line, &size) && size <= INT64_MAX)
+			s->size_limit = (int64_t)size;
+	}
+	s->features &= ~discarded_keywords();
+	if ((s->features & FEATURE_SMTPUTF8) != 0 && (s->features & FEATURE_8BITMIME) == 0) {
+		log_info("host %s offers SMTPUTF8 support, but not 8BITMIME", s->id);
+		s->features |= FEATURE_8BITMIME;
+	}
+}
+
+/* The first word behind "250-" is our own name: we talk to ourselves. */
+static bool
+is_myself(const struct smtp_session *s)
+{
+	struct span in = span_from(buf_view(&s->reply.text), 4), word;
+
+	return span_take_word(&in, " \t\n", &word) && span_iis(word, conf.myhostname) && strcmp(s->port, "25") == 0;
+}
+
+static bool
+helo(struct smtp_session *s, struct arena *mem, struct dsn_text *why)
+{
+	const char *hello = smtp_is_lmtp ? "LHLO" : "EHLO", *name = smtp_is_lmtp ? conf.lmtp_lhlo_name : conf.smtp_helo_name;
+	int timeout = smtp_is_lmtp ? conf.lmtp_lhlo_timeout : conf.smtp_helo_timeout;
+	bool esmtp_greeting = span_find_span(buf_view(&s->reply.text), SPAN("ESMTP")) < s->reply.text.n;
+	bool use_ehlo = smtp_is_lmtp || (!conf.smtp_never_send_ehlo && (conf.smtp_always_send_ehlo || esmtp_greeting));
+
+	if (use_ehlo) {
+		smtp_command(s, "%s %s", hello, name);
+		if (!smtp_read_reply(s, timeout, smtp_is_lmtp ? "performing the LHLO handshake" : "performing the EHLO handshake")) {
+			*why = smtp_broken(s, mem);
+			return false;
+		}
+		if (s->reply.code / 100 == 2)
+			take_features(s);
+	}
+	if (!use_ehlo || (s->reply.code / 100 != 2 && !smtp_is_lmtp && s->reply.code != 421)) {
+		smtp_command(s, "HELO %s", name);
+		if (!smtp_read_reply(s, timeout, "performing the HELO handshake")) {
+			*why = smtp_broken(s, mem);
+			return false;
+		}
+	}
+	if (s->reply.code / 100 != 2) {
+		*why = refused(s, mem);
+		return false;
+	}
+	if (!is_myself(s))
+		return true;
+	log_warning("host %s replied to HELO/EHLO with my own hostname %s", s->relay, conf.myhostname);
+	*why = dsn_printf(mem, (struct dsn){ 5, 4, 6 }, "mail for %s loops back to myself", s->key);
+	return false;
+}
+
+static bool
+greeting(struct smtp_session *s, struct arena *mem, struct dsn_text *why)
+{
+	if (!smtp_read_reply(s, conf.smtp_helo_timeout, "receiving the initial server greeting")) {
+		*why = smtp_broken(s, mem);
+		return false;
+	}
+	if (s->reply.code / 100 == 2)
+		return helo(s, mem, why);
+	*why = refused(s, mem);
+	if (conf.smtp_skip_5xx_greeting && why->code.class == 5)
+		why->code.class = 4;
+	return false;
+}
+
+static int
+connect_to(const struct smtp_target *t, struct err *e)
+{
+	struct sock_addr local;
+	bool v6 = t->address.sa.ss_family == AF_INET6;
+	const char *from = v6 ? conf.smtp_bind_address6 : conf.smtp_bind_address;
+	bool bind_it = *from != '\0' && sock_addr_parse(span_str(from), 0, &local);
+	int64_t timeout = (int64_t)conf.smtp_connect_timeout * 1000;
+
+	if (t->unix_path != NULL)
+		return sock_connect_unix(t->unix_path, timeout, e);
+	return sock_connect_inet(&t->address, bind_it ? &local : NULL, timeout, e);
+}
+
+static void
+set_names(struct smtp_session *s, const struct smtp_target *t, const char *key)
+{
+	const char *addr = t->unix_path != NULL ? t->unix_path : t->address.host;
+
+	(void)snprintf(s->key, sizeof s->key, "%s", key);
+	(void)snprintf(s->host, sizeof s->host, "%s", t->host);
+	(void)snprintf(s->addr, sizeof s->addr, "%s", addr);
+	(void)snprintf(s->port, sizeof s->port, "%s", t->unix_path != NULL ? "" : t->address.port);
+	(void)snprintf(s->id, sizeof s->id, "%s[%s]", s->host, s->addr);
+	(void)snprintf(s->relay, sizeof s->relay, "%s%s%s", s->id, *s->port != '\0' ? ":" : "", s->port);
+}
+
+struct smtp_session *
+smtp_open(const struct smtp_target *t, const char *key, struct arena *mem, struct dsn_text *why, bool *talked)
+{
+	struct smtp_session *s = calloc(1, sizeof *s);
+	struct err e = {0};
+	int fd;
+
+	if (s == NULL)
+		log_out_of_memory();
+	set_names(s, t, key);
+	*talked = false;
+	fd = connect_to(t, &e);
+	if (fd < 0) {
+		const char *reason = errno == EAGAIN || errno == EINPROGRESS ? strerror(ETIMEDOUT) : strerror(errno);
+
+		*why = dsn_printf(mem, (struct dsn){ 4, 4, 1 }, "connect to %s: %s", s->relay, reason);
+		log_info("%.*s", SPAN_ARG(why->reason));
+		free(s);
+		return NULL;
+	}
+	*talked = true;
+	s->stream = stream_new(fd);
+	s->opened = clock_ms();
+	if (!greeting(s, mem, why))
+		smtp_close(&s, stream_state(s->stream) == STREAM_OK);
+	return s;
+}
+
+void
+smtp_close(struct smtp_session **sp, bool quit)
+{
+	struct smtp_session *s = *sp;
+
+	if (s == NULL)
+		return;
+	if (quit && stream_state(s->stream) == STREAM_OK) {
+		smtp_command(s, "QUIT");
+		if (conf.smtp_skip_quit_response)
+			(void)stream_flush(s->stream);
+		else
+			(void)smtp_read_reply(s, conf.smtp_quit_timeout, "sending QUIT");
+	}
+	stream_free(&s->stream);
+	smtp_reply_free(&s->reply);
+	free(s);
+	*sp = NULL;
+}

@@ -1,0 +1,79 @@
+/*
+ * cmd_misc.c - the commands that do little: RSET NOOP QUIT HELP, and those that wait for TLS and SASL.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "conf/conf.h"
+#include "smtpd/smtpd.h"
+
+bool
+cmd_rset(struct smtp_server *server, struct span args)
+{
+	if (args.n > 0) {
+		smtp_server_reply(server, "501 5.5.4 Syntax: RSET");
+		return false;
+	}
+	smtpd_mail_reset(smtpd_of(server));
+	smtp_server_reply(server, "250 2.0.0 Ok");
+	return true;
+}
+
+bool
+cmd_noop(struct smtp_server *server, struct span args)
+{
+	(void)args;
+	smtp_server_reply(server, "250 2.0.0 Ok");
+	return true;
+}
+
+bool
+cmd_quit(struct smtp_server *server, struct span args)
+{
+	(void)args;
+	smtp_server_reply(server, "221 2.0.0 Bye");
+	smtp_server_close(server);
+	return true;
+}
+
+bool
+cmd_help(struct smtp_server *server, struct span args)
+{
+	(void)args;
+	smtp_server_reply(server, "214 2.0.0 Commands: AUTH BDAT DATA EHLO ETRN HELO HELP MAIL NOOP QUIT RCPT RSET STARTTLS VRFY "
+	    "XCLIENT XFORWARD");
+	return true;
+}
+
+bool
+cmd_starttls(struct smtp_server *server, struct span args)
+{
+	if (args.n > 0)
+		smtp_server_reply(server, "501 5.5.4 Syntax: STARTTLS");
+	else
+		smtp_server_reply(server, "502 5.5.1 Error: command not implemented");
+	return false;
+}
+
+bool
+cmd_auth(struct smtp_server *server, struct span args)
+{
+	(void)args;
+	smtp_server_reply(server, "503 5.5.1 Error: authentication not enabled");
+	return false;
+}
+
+/* Nobody is authorised for these two yet: smtpd_authorized_xclient_hosts is not acted upon. */
+static bool
+not_authorized(struct smtp_server *server, struct span args, const char *name)
+{
+	if (smtpd_of(server)->in_mail)
+		smtp_server_reply(server, "503 5.5.1 Error: MAIL transaction in progress");
+	else if (args.n == 0)
+		smtp_server_reply(server, "501 5.5.4 Syntax: %s attribute=value...", name);
+	else
+		smtp_server_reply(server, "550 5.7.0 Error: insufficient authorization");
+	return false;
+}
+
+bool cmd_xclient(struct smtp_server *server, struct span args) { return not_authorized(server, args, "XCLIENT"); }
+bool cmd_xforward(struct smtp_server *server, struct span args) { return not_authorized(server, args, "XFORWARD"); }

@@ -1,0 +1,307 @@
+/*
+ * content.c - message text on its way to cleanup(8): envelope records, Received:, text, the verdict at the end.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "mail/rec.h"
+#include "smtp/address.h"
+#include "smtpd/restrict.h"
+#include "smtpd/smtpd.h"
+
+const char *const smtpd_data_prompt = "354 End data with <CR><LF>.<CR><LF>";
+
+static void
+attr(struct smtpd *s, const char *name, const char *value)
+{
+	if (value != NULL && strcmp(value, "unknown") != 0)
+		cleanup_attr(s->cleanup, name, span_str(value));
+}
+
+static void
+attr_uint(struct smtpd *s, const char *name, unsigned value)
+{
+	if (value != 0)
+		cleanup_attr(s->cleanup, name, span_str(arena_printf(s->work, "%u", value)));
+}
+
+static void
+put_recipients(struct smtpd *s)
+{
+	for (size_t i = 0; i < s->nrcpt; i++) {
+		const struct smtpd_rcpt *r = &s->rcpt[i];
+
+		attr_uint(s, "notify_flags", r->notify);
+		cleanup_attr(s->cleanup, "dsn_orig_rcpt", r->orcpt);
+		cleanup_rec(s->cleanup, REC_RCPT, r->address);
+	}
+}
+
+/* In the order of other queue files that came in by SMTP. */
+static void
+put_envelope(struct smtpd *s)
+{
+	const struct smtpd_client *c = &s->client;
+	bool v6 = strchr(c->address, ':') != NULL;
+
+	cleanup_rec(s->cleanup, REC_TIME, span_str(arena_printf(s->work, "%lld %ld", (long long)s->arrival.tv_sec,
+	    (long)s->arrival.tv_usec)));
+	attr(s, "log_ident", smtpd_queue_id(s));
+	attr(s, "rewrite_context", s->rewrite_context);
+	attr(s, "sasl_sender", s->sasl_sender);
+	attr(s, "envelope_id", s->envelope_id);
+	attr_uint(s, "ret_flags", s->ret_flags);
+	cleanup_rec(s->cleanup, REC_FROM, s->sender);
+	attr(s, "encoding", s->encoding);
+	attr(s, "log_client_name", c->name);
+	attr(s, "log_client_address", c->address);
+	attr(s, "log_client_port", c->port);
+	attr(s, "log_message_origin", arena_printf(s->work, "%s[%s]", c->name, c->address));
+	attr(s, "log_helo_name", s->helo);
+	attr(s, "log_protocol_name", s->protocol);
+	attr(s, "client_name", c->name);
+	attr(s, "reverse_client_name", c->reverse_name);
+	attr(s, "client_address", c->address);
+	attr(s, "client_port", c->port);
+	attr(s, "server_address", s->server_address);
+	attr(s, "server_port", s->server_port);
+	attr(s, "helo_name", s->helo);
+	attr(s, "protocol_name", s->protocol);
+	attr_uint(s, "client_address_type", v6 ? 10 : 2);
+	put_recipients(s);
+}
+
+/* HELO names may hold anything: what could be taken for syntax becomes '?'. */
+static const char *
+neutral(const char *helo, struct arena *mem)
+{
+	char *text = span_cstr(span_str(helo), mem);
+
+	for (char *p = text; *p != '\0'; p++)
+		if (!ascii_print(*p) || strchr("<>()\\\";@", *p) != NULL)
+			*p = '?';
+	return text;
+}
+
+static void
+put_received(struct smtpd *s)
+{
+	struct buf b = {0};
+	char date[64];
+	const char *v6 = strchr(s->client.address, ':') != NULL ? "IPv6:" : "";
+	const char *with = s->smtputf8 ? "UTF8SMTP" : s->protocol;
+
+	clock_mail_date(s->arrival.tv_sec, date, sizeof date);
+	if (!conf.smtpd_hide_client_session) {
+		buf_printf(&b, "Received: from %s (%s [%s%s])\n\tby %s (%s) with %s id %s",
+		    s->helo != NULL ? neutral(s->helo, s->work) : s->client.name, s->client.name, v6, s->client.address,
+		    conf.myhostname, conf.mail_name, with, smtpd_queue_id(s));
+	} else {
+		buf_printf(&b, "Received: by %s (%s) id %s", conf.myhostname, conf.mail_name, smtpd_queue_id(s));
+	}
+	if (s->nrcpt == 1)
+		buf_printf(&b, "\n\tfor <%s>; %s\n", span_cstr(address_quote(s->rcpt[0].address, s->work), s->work), date);
+	else
+		buf_printf(&b, ";\n\t%s\n", date);
+	(void)cleanup_text(s->cleanup, buf_view(&s->actions.prepend));
+	(void)cleanup_text(s->cleanup, buf_view(&b));
+	buf_free(&b);
+}
+
+void
+smtpd_content_start(struct smtpd *s)
+{
+	put_envelope(s);
+	put_received(s);
+	s->first_line = true;
+	s->size = 0;
+	s->content_status = 0;
+}
+
+/* The first line may neither continue our header nor be a mailbox separator. */
+static void
+guard_first_line(struct smtpd *s, struct span text)
+{
+	struct span rest = text;
+
+	s->first_line = false;
+	if (text.p[0] == ' ' || text.p[0] == '\t') {
+		(void)cleanup_text(s->cleanup, SPAN("\n"));
+		return;
+	}
+	while (span_take_byte(&rest, '>'))
+		;
+	if (span_starts(rest, SPAN("From ")))
+		(void)cleanup_text(s->cleanup, SPAN("X-Mailbox-Line: "));
+}
+
+static int64_t
+wire_size(struct span text)
+{
+	int64_t size = (int64_t)text.n;
+
+	for (const char *p = text.p; p != NULL && (size_t)(p - text.p) < text.n; p++) {
+		p = memchr(p, '\n', text.n - (size_t)(p - text.p));
+		if (p == NULL)
+			break;
+		size++;
+	}
+	return size;
+}
+
+void
+smtpd_content(struct smtp_server *server, struct span text, size_t raw)
+{
+	struct smtpd *s = smtpd_of(server);
+
+	if (s->chunking && s->chunk_failed)
+		return;
+	if (server->dot.bare_lf && s->forbid_bare_lf)
+		s->saw_bare_lf = true;
+	s->size += wire_size(text);
+	if (conf.message_size_limit > 0 && s->size > conf.message_size_limit) {
+		if (s->content_status == 0)
+			log_warning("%s: queue file size limit exceeded", smtpd_queue_id(s));
+		s->content_status |= CLEANUP_STAT_SIZE;
+	}
+	(void)raw;
+	if (s->content_status != 0 || text.n == 0 || s->cleanup == NULL)
+		return;
+	if (s->first_line)
+		guard_first_line(s, text);
+	if (!cleanup_text(s->cleanup, text))
+		s->content_status |= CLEANUP_STAT_WRITE;
+}
+
+/* FILTER, REDIRECT and BCC of access tables go into the extracted segment. */
+static void
+put_actions(struct smtpd *s)
+{
+	struct span bcc = buf_view(&s->actions.bcc), line;
+
+	if (s->actions.hold)
+		cleanup_extracted(s->cleanup, REC_FLAGS, span_str(arena_printf(s->work, "%d", CLEANUP_FLAG_HOLD)));
+	if (s->actions.filter != NULL)
+		cleanup_extracted(s->cleanup, REC_FILTER, span_str(s->actions.filter));
+	if (s->actions.redirect != NULL)
+		cleanup_extracted(s->cleanup, REC_REDIRECT, span_str(s->actions.redirect));
+	while (span_take_line(&bcc, &line)) {
+		cleanup_extracted(s->cleanup, REC_DSN_NOTIFY, SPAN("1"));
+		cleanup_extracted(s->cleanup, REC_RCPT, line);
+	}
+}
+
+static const char *
+queued_reply(struct smtpd *s, const char *id)
+{
+	if (s->chunking)
+		return arena_printf(s->work, "250 2.0.0 Ok: %lld bytes queued as %s", (long long)s->size, id);
+	return arena_printf(s->work, "250 2.0.0 Ok: queued as %s", id);
+}
+
+/* cleanup's verdict as a reply. */
+static const char *
+verdict_reply(struct smtpd *s, unsigned status, struct span reason)
+{
+	const struct cleanup_verdict *v = cleanup_verdict(status);
+	struct span rest = reason;
+	uint64_t code;
+
+	if (reason.n == 0)
+		return arena_printf(s->work, (status & CLEANUP_STAT_CONT) != 0 ? "%d %s %s" : "%d %s Error: %s", v->smtp_code, v->dsn,
+		    v->text);
+	if (span_take_u64(&rest, &code) && code >= 400 && code <= 599 && span_take_byte(&rest, ' '))
+		return span_cstr(reason, s->work);
+	if (reason.n > 5 && reason.p[1] == '.' && (reason.p[0] == '4' || reason.p[0] == '5'))
+		return arena_printf(s->work, "%c%s %.*s", reason.p[0], reason.p[0] == '4' ? "51" : "50", SPAN_ARG(reason));
+	return arena_printf(s->work, "%d %s %.*s", v->smtp_code, v->dsn, SPAN_ARG(reason));
+}
+
+static const char *
+reject_at_end(struct smtpd *s)
+{
+	if (s->content_status == 0 && s->reject_bare_lf && s->server.dot.bare_lf) {
+		smtpd_log_event(s, "reject", "bare <LF> received");
+		return arena_printf(s->work, "%d 5.5.2 %s Error: bare <LF> received", conf.smtpd_forbid_bare_newline_reject_code,
+		    conf.myhostname);
+	}
+	if (s->content_status != 0) {
+		const struct cleanup_verdict *v = cleanup_verdict(s->content_status);
+
+		return arena_printf(s->work, "%d %s Error: %s", v->smtp_code, v->dsn, v->text);
+	}
+	return check_end_of_data(s);
+}
+
+/* The message is complete: to disk, and only then 250. */
+static bool
+finish(struct smtpd *s)
+{
+	const char *id = span_cstr(span_str(smtpd_queue_id(s)), s->work), *reply;
+	struct span reason = {0};
+	unsigned status;
+
+	reply = reject_at_end(s);
+	if (reply == NULL && s->actions.discard) {
+		cleanup_cancel(&s->cleanup);
+		reply = queued_reply(s, id);
+	} else if (reply == NULL) {
+		put_actions(s);
+		status = cleanup_finish(&s->cleanup, s->work, &reason);
+		reply = status == 0 ? queued_reply(s, id) : verdict_reply(s, status, reason);
+	}
+	smtp_server_reply(&s->server, "%s", reply);
+	return reply[0] == '2';
+}
+
+/* A chunk that is not the last: only acknowledged. */
+static bool
+chunk_done(struct smtpd *s)
+{
+	if (s->content_status == 0 && !(s->reject_bare_lf && s->server.dot.bare_lf)) {
+		smtp_server_reply(&s->server, "250 2.0.0 Ok: %llu bytes", (unsigned long long)s->chunk_size);
+		return true;
+	}
+	smtp_server_reply(&s->server, "%s", reject_at_end(s));
+	s->chunk_failed = true;
+	return false;
+}
+
+/* What is still held back of the last line. */
+static void
+flush_chunks(struct smtpd *s)
+{
+	struct buf tail = {0};
+
+	smtp_chunk_end(&s->server.dot, &tail);
+	smtpd_content(&s->server, buf_view(&tail), 0);
+	buf_free(&tail);
+}
+
+bool
+smtpd_content_end(struct smtp_server *server)
+{
+	struct smtpd *s = smtpd_of(server);
+	bool ok;
+
+	arena_reset(s->work);
+	if (s->chunking && s->chunk_failed) {
+		smtp_server_reply(server, "%s", s->reply);
+		ok = false;
+	} else if (s->chunking && !s->chunk_last) {
+		return chunk_done(s);
+	} else {
+		if (s->chunking)
+			flush_chunks(s);
+		ok = finish(s);
+	}
+	if (s->chunking && !s->chunk_last)
+		return ok;
+	server->where = "END-OF-MESSAGE";
+	smtpd_mail_reset(s);
+	return ok;
+}

@@ -1,0 +1,432 @@
+/*
+ * smtpd.c - SMTP server: one client at a time. Reads commands, gives replies, hands mail to cleanup(8).
+ * Trusts no client and no DNS answer; never delivers, never touches a queue file itself.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "map/match.h"
+#include "map/maps.h"
+#include "smtp/address.h"
+#include "smtpd/restrict.h"
+#include "smtpd/smtpd.h"
+
+#define LINGER_MS	10000		/* a reply waits at most so long for others while the session works */
+#define ESCAPED_MAX	100		/* bytes of client input in log lines */
+
+static struct match *event_exceptions, *bare_lf_exclusions;
+static struct maps *forbidden_tables, *command_filter;
+static struct span forbidden_words, noop_words;
+
+/* In the order of the disconnect line. */
+static const struct smtp_command commands[] = {
+	{ "HELO", SMTP_COMMAND_LAST | SMTP_COMMAND_JUNK, cmd_helo },
+	{ "EHLO", SMTP_COMMAND_LAST | SMTP_COMMAND_JUNK, cmd_ehlo },
+	{ "XCLIENT", 0, cmd_xclient },
+	{ "XFORWARD", 0, cmd_xforward },
+	{ "STARTTLS", 0, cmd_starttls },
+	{ "AUTH", 0, cmd_auth },
+	{ "MAIL", 0, cmd_mail },
+	{ "RCPT", 0, cmd_rcpt },
+	{ "DATA", SMTP_COMMAND_LAST | SMTP_COMMAND_CONTENT, cmd_data },
+	{ "BDAT", SMTP_COMMAND_CONTENT, cmd_bdat },
+	{ "RSET", SMTP_COMMAND_JUNK, cmd_rset },
+	{ "NOOP", SMTP_COMMAND_LAST | SMTP_COMMAND_JUNK, cmd_noop },
+	{ "VRFY", SMTP_COMMAND_LAST | SMTP_COMMAND_JUNK, cmd_vrfy },
+	{ "ETRN", SMTP_COMMAND_JUNK, cmd_etrn },
+	{ "QUIT", 0, cmd_quit },
+	{ "HELP", 0, cmd_help },
+};
+
+struct smtpd *smtpd_of(struct smtp_server *server) { return server->owner; }
+const char *smtpd_queue_id(const struct smtpd *s) { return s->cleanup != NULL ? cleanup_queue_id(s->cleanup) : "NOQUEUE"; }
+
+void
+smtpd_sleep(int seconds)
+{
+	(void)poll(NULL, 0, seconds * 1000);
+}
+
+static void
+put_address(struct smtpd *s, struct buf *b, const char *name, struct span address)
+{
+	bool internal = strcmp(conf.info_log_address_format, "internal") == 0;
+	struct span text = internal ? address : address_quote(address, s->work);
+
+	buf_printf(b, " %s=<%.*s>", name, SPAN_ARG(text));
+}
+
+void
+smtpd_log_event(struct smtpd *s, const char *action, const char *text)
+{
+	struct buf b = {0};
+
+	buf_printf(&b, "%s: %s: %s from %s: %s;", smtpd_queue_id(s), action, s->server.where, s->client.id, text);
+	if (s->in_mail)
+		put_address(s, &b, "from", s->sender);
+	if (s->recipient != NULL)
+		put_address(s, &b, "to", span_str(s->recipient));
+	buf_printf(&b, " proto=%s", s->protocol);
+	if (s->helo != NULL)
+		buf_printf(&b, " helo=<%s>", s->helo);
+	if (s->sasl_sender != NULL)
+		buf_printf(&b, " sasl_sender=%s", s->sasl_sender);
+	log_info("%s", buf_cstr(&b));
+	buf_free(&b);
+}
+
+/* Input for the log: control bytes as \r, \n, \ooo; at most ESCAPED_MAX bytes of it. */
+static const char *
+escaped(struct span in, struct arena *mem)
+{
+	static const char from[] = "\r\n\t\b\f\v\a\\", to[] = "rntbfva\\";
+	struct buf b = {0};
+	const char *result, *at;
+
+	for (size_t i = 0; i < in.n && i < ESCAPED_MAX; i++) {
+		char c = in.p[i];
+
+		if (c != '\0' && (at = strchr(from, c)) != NULL) {
+			buf_byte(&b, '\\');
+			buf_byte(&b, to[at - from]);
+		} else if ((unsigned char)c < 32 || c == 127) {
+			buf_printf(&b, "\\%03o", (unsigned char)c);
+		} else {
+			buf_byte(&b, c);
+		}
+	}
+	result = span_cstr(buf_view(&b), mem);
+	buf_free(&b);
+	return result;
+}
+
+static bool
+word_in(struct span list, struct span word)
+{
+	struct span w;
+
+	while (span_take_word_braced(&list, ", \t\r\n", &w))
+		if (span_ieq(w, word))
+			return true;
+	return false;
+}
+
+/* "Subject: x" instead of a command. */
+static bool
+looks_like_header(struct span line)
+{
+	size_t colon = span_find(line, ':');
+
+	if (colon == 0 || colon == line.n)
+		return false;
+	for (size_t i = 0; i < colon; i++)
+		if (line.p[i] <= 32 || line.p[i] > 126)
+			return false;
+	return true;
+}
+
+static bool
+is_forbidden(struct smtpd *s, struct span line, struct span word)
+{
+	struct span value;
+
+	if (word_in(forbidden_words, word))
+		return true;
+	return maps_get(forbidden_tables, line, 0, s->work, &value, NULL) == MAP_FOUND || looks_like_header(line);
+}
+
+static bool
+reject_bare_lf(struct smtpd *s)
+{
+	smtpd_log_event(s, "reject", "bare <LF> received");
+	smtp_server_reply(&s->server, "%d 5.5.2 %s Error: bare <LF> received", conf.smtpd_forbid_bare_newline_reject_code,
+	    conf.myhostname);
+	smtp_server_close(&s->server);
+	return false;
+}
+
+static void
+filter_command(struct smtpd *s, struct span *line)
+{
+	struct span value;
+
+	if (maps_count(command_filter) == 0 || maps_get(command_filter, *line, 0, s->work, &value, NULL) != MAP_FOUND)
+		return;
+	log_info("%s: replacing command \"%.100s\" with \"%.100s\"", s->client.id, span_cstr(span_printable(*line, s->work), s->work),
+	    span_cstr(value, s->work));
+	*line = value;
+}
+
+/* What is done with every line before the command table sees it. */
+static bool
+command_line(struct smtp_server *server, struct span *line)
+{
+	struct smtpd *s = smtpd_of(server);
+	struct span rest, word = {0};
+	bool known = false;
+
+	arena_reset(s->work);
+	if (server->bare_lf) {
+		s->saw_bare_lf = true;
+		if (s->reject_bare_lf)
+			return reject_bare_lf(s);
+	}
+	filter_command(s, line);
+	rest = *line;
+	(void)span_take_word(&rest, " \t\r\n\v\f", &word);
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		known = known || span_iis(word, commands[i].name);
+	if (word.n > 0 && conf.smtputf8_enable && !span_is_ascii(*line) && !span_valid_utf8(*line)) {
+		server->unknown++;
+		server->errors++;
+		server->command = NULL;
+		server->where = "UNKNOWN";
+		smtp_server_reply(server, "500 5.5.2 Error: bad UTF-8 syntax");
+		return false;
+	}
+	if (word.n > 0 && word_in(noop_words, word)) {
+		smtp_server_reply(server, "250 2.0.0 Ok");
+		return false;
+	}
+	if (word.n > 0 && !known && is_forbidden(s, span_trim(*line), word)) {
+		server->unknown++;
+		server->command = NULL;
+		server->where = "UNKNOWN";
+		log_warning("non-SMTP command from %s: %s", s->client.id, escaped(*line, s->work));
+		smtp_server_reply(server, "221 2.7.0 Error: I can break rules, too. Goodbye.");
+		smtp_server_close(server);
+		return false;
+	}
+	if (s->denied == NULL || span_iis(word, "QUIT"))
+		return true;
+	server->errors++;
+	if (memcmp(s->denied, "421", 3) == 0 || memcmp(s->denied, "521", 3) == 0)
+		smtp_server_reply(server, "%s", s->denied);
+	else
+		smtp_server_reply(server, "503 5.7.0 Error: access denied for %s", s->client.id);
+	return false;
+}
+
+static void
+unknown_command(struct smtp_server *server, struct span name)
+{
+	smtp_server_reply(server, name.n == 0 ? "500 5.5.2 Error: bad syntax" : "500 5.5.2 Error: command not recognized");
+}
+
+static bool
+bad_pipelining(struct smtp_server *server, struct span input)
+{
+	struct smtpd *s = smtpd_of(server);
+
+	if (input.n == 0) {
+		log_warning("%s: request longer than %d: %s...", s->client.id, conf.line_length_limit,
+		    escaped(buf_view(&server->line), s->work));
+	} else {
+		log_info("improper command pipelining after %s from %s: %s", server->where, s->client.id, escaped(input, s->work));
+		if (!conf.smtpd_forbid_unauth_pipelining)
+			return false;
+	}
+	smtp_server_reply(server, "554 5.5.0 Error: SMTP protocol synchronization");
+	smtp_server_close(server);
+	return true;
+}
+
+static void
+edit_reply(struct smtp_server *server, struct buf *text)
+{
+	struct smtpd *s = smtpd_of(server);
+
+	reply_edit(s, text);
+	if (!smtp_server_tarpit(server))
+		return;
+	if (server->out.n > 0) {
+		stream_put(s->peer, buf_view(&server->out));
+		buf_reset(&server->out);
+		(void)stream_flush(s->peer);
+	}
+	smtpd_sleep(conf.smtpd_error_sleep_time);
+}
+
+static const struct smtp_server_ops ops = {
+	.commands = commands, .ncommands = sizeof commands / sizeof commands[0],
+	.line = command_line, .unknown = unknown_command, .pipelining = bad_pipelining,
+	.content = smtpd_content, .content_end = smtpd_content_end, .reply = edit_reply,
+};
+
+static bool
+send_replies(struct smtpd *s)
+{
+	stream_put(s->peer, buf_view(&s->server.out));
+	buf_reset(&s->server.out);
+	return stream_flush(s->peer);
+}
+
+/* Why the session ended when it did not end well: "lost connection", "timeout", "too many errors". */
+static const char *
+converse(struct smtpd *s)
+{
+	for (;;) {
+		struct span in = stream_buffered(s->peer), rest = in;
+
+		if (s->server.mode == SMTP_SERVER_CLOSED) {
+			(void)send_replies(s);
+			return NULL;
+		}
+		if (s->server.mode == SMTP_SERVER_COMMAND && s->server.errors >= (unsigned)conf.smtpd_hard_error_limit) {
+			smtp_server_reply(&s->server, "421 4.7.0 %s Error: too many errors", conf.myhostname);
+			(void)send_replies(s);
+			return "too many errors";
+		}
+		if (smtp_server_step(&s->server, &rest) || rest.n < in.n) {
+			stream_consume(s->peer, in.n - rest.n);
+			continue;
+		}
+		if (!send_replies(s))
+			return "lost connection";
+		if (conf.smtpd_per_request_deadline)
+			stream_set_deadline(s->peer, clock_ms() + conf.smtpd_timeout * 1000);
+		if (stream_fill(s->peer))
+			continue;
+		if (stream_state(s->peer) != STREAM_TIMEOUT)
+			return "lost connection";
+		stream_clear_timeout(s->peer);
+		stream_set_deadline(s->peer, 0);
+		smtp_server_reply(&s->server, "421 4.4.2 %s Error: timeout exceeded", conf.myhostname);
+		(void)send_replies(s);
+		return "timeout";
+	}
+}
+
+static bool
+greet(struct smtpd *s)
+{
+	const char *reply;
+
+	if (stream_input_ready(s->peer, 0) && conf.smtpd_forbid_unauth_pipelining && stream_fill(s->peer) &&
+	    bad_pipelining(&s->server, stream_buffered(s->peer)))
+		return send_replies(s) && false;
+	if (smtpd_rate_exceeded(s, SMTPD_EVENT_CONNECT)) {
+		smtp_server_reply(&s->server, "421 4.7.0 %s Error: too many connections from %s", conf.myhostname, s->client.address);
+		return send_replies(s) && false;
+	}
+	if (!conf.smtpd_delay_reject && (reply = check_client(s)) != NULL) {
+		s->denied = span_cstr(span_str(reply), s->mem);
+		smtp_server_reply(&s->server, "%s", reply);
+	} else {
+		smtp_server_reply(&s->server, "220 %s", conf.smtpd_banner);
+	}
+	return true;
+}
+
+static void
+log_end(struct smtpd *s, const char *why)
+{
+	struct buf b = {0};
+
+	if (why != NULL && (strcmp(s->server.where, "END-OF-MESSAGE") != 0 || strcmp(why, "lost connection") != 0)) {
+		buf_printf(&b, "%s: %s after %s", smtpd_queue_id(s), why, s->server.where);
+		if (s->server.mode == SMTP_SERVER_DATA || s->server.mode == SMTP_SERVER_CHUNK)
+			buf_printf(&b, " (%lld bytes)", (long long)s->size);
+		log_info("%s from %s", buf_cstr(&b), s->client.id);
+	}
+	if (why != NULL && (s->server.mode == SMTP_SERVER_DATA || s->server.mode == SMTP_SERVER_CHUNK))
+		s->server.total[s->server.command - commands]++;
+	buf_reset(&b);
+	smtp_server_statistics(&s->server, &b);
+	if (s->note_bare_lf && s->saw_bare_lf)
+		buf_str(&b, " notes=bare_lf");
+	log_info("disconnect from %s%s", s->client.id, buf_cstr(&b));
+	buf_free(&b);
+}
+
+static void
+set_bare_lf_policy(struct smtpd *s)
+{
+	const char *policy = conf.smtpd_forbid_bare_newline;
+	bool excluded = match_host(bare_lf_exclusions, span_str(s->client.name), span_str(s->client.address)) == MATCH_YES;
+
+	s->forbid_bare_lf = !excluded && strcmp(policy, "no") != 0;
+	s->reject_bare_lf = !excluded && strcmp(policy, "reject") == 0;
+	s->note_bare_lf = !excluded && strcmp(policy, "note") == 0;
+	s->server.dot.lenient = !s->forbid_bare_lf;
+}
+
+static void
+smtpd_serve(struct session *session)
+{
+	struct smtpd s = { .session = session, .peer = session->peer, .mem = session->mem, .protocol = "SMTP" };
+	const char *why;
+
+	s.work = arena_new();
+	s.tmem = arena_new();
+	smtp_server_init(&s.server, &ops, &s);
+	s.server.line_limit = (size_t)conf.line_length_limit;
+	s.server.soft_limit = (unsigned)conf.smtpd_soft_error_limit;
+	s.server.junk_limit = (unsigned)conf.smtpd_junk_command_limit;
+	stream_set_timeout(s.peer, conf.smtpd_timeout * 1000);
+	smtpd_client_find(&s, session);
+	log_info("connect from %s", s.client.id);
+	set_bare_lf_policy(&s);
+	smtpd_ehlo_hide(&s);
+	s.trusted_events = match_host(event_exceptions, span_str(s.client.name), span_str(s.client.address)) == MATCH_YES;
+	why = greet(&s) ? converse(&s) : NULL;
+	log_end(&s, why);
+	(void)smtpd_rate_exceeded(&s, SMTPD_EVENT_DISCONNECT);
+	smtpd_mail_reset(&s);
+	smtp_server_free(&s.server);
+	arena_free(&s.work);
+	arena_free(&s.tmem);
+}
+
+/* smtpd_forbidden_commands mixes words and tables. */
+static void
+split_forbidden(void)
+{
+	struct span in = span_str(conf.smtpd_forbidden_commands), word;
+	struct buf words = {0}, tables = {0};
+
+	while (span_take_word_braced(&in, ", \t\r\n", &word)) {
+		struct buf *to = span_has(word, ':') ? &tables : &words;
+
+		buf_span(to, word);
+		/* "regexp:{{...} {...}}": a table with its own braces stays one word */
+		buf_byte(to, ' ');
+	}
+	forbidden_words = span_str(span_strdup(buf_view(&words)));
+	forbidden_tables = maps_open("smtpd_forbidden_commands", buf_cstr(&tables), MAP_FOLD);
+	buf_free(&words);
+	buf_free(&tables);
+}
+
+static void
+smtpd_init(void)
+{
+	dns_prepare();
+	(void)smtpd_client_is_own(&(struct smtpd){ .client.address = "" });	/* reads the interfaces now */
+	event_exceptions = match_open(MATCH_HOST, "smtpd_client_event_limit_exceptions", conf.smtpd_client_event_limit_exceptions, NULL);
+	bare_lf_exclusions = match_open(MATCH_HOST, "smtpd_forbid_bare_newline_exclusions", conf.smtpd_forbid_bare_newline_exclusions,
+	    NULL);
+	command_filter = maps_open("smtpd_command_filter", conf.smtpd_command_filter, MAP_FOLD);
+	noop_words = span_str(conf.smtpd_noop_commands);
+	split_forbidden();
+	smtpd_ehlo_init();
+	reply_edit_init();
+	recipient_init();
+	restrict_init();
+}
+
+static const struct service smtpd_service = {
+	.name = "smtpd", .kind = SERVICE_SINGLE, .init = smtpd_init, .tables_changed = maps_restart_wanted, .serve = smtpd_serve,
+};
+
+int
+main(int argc, char **argv)
+{
+	return service_main(&smtpd_service, argc, argv);
+}

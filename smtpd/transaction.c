@@ -1,0 +1,124 @@
+/*
+ * transaction.c - one mail transaction: its beginning at the first accepted recipient, its end.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "smtpd/smtpd.h"
+
+#define SPACE_CHECK_MS	1000		/* free space is asked for at most once in this time */
+
+void
+smtpd_mail_reset(struct smtpd *s)
+{
+	cleanup_cancel(&s->cleanup);
+	buf_free(&s->actions.prepend);
+	buf_free(&s->actions.bcc);
+	s->actions = (struct smtpd_actions){0};
+	s->in_mail = s->smtputf8 = s->chunking = s->chunk_failed = s->first_line = false;
+	s->sender = SPAN_NULL;
+	s->sender_text = s->encoding = s->envelope_id = s->sasl_sender = s->rewrite_context = NULL;
+	s->ret_flags = s->content_status = 0;
+	s->announced_size = s->size = 0;
+	s->rcpt = NULL;
+	s->nrcpt = s->rcpt_cap = s->overshoot = 0;
+	s->recipient = NULL;
+	s->saved_sender = (struct smtpd_defer_if){0};
+	arena_reset(s->tmem);
+}
+
+static bool
+option_set(const char *option)
+{
+	struct span in = span_str(conf.receive_override_options), word;
+
+	while (span_take_word(&in, ", \t\r\n", &word))
+		if (span_iis(word, option))
+			return true;
+	return false;
+}
+
+static unsigned
+cleanup_flags(const struct smtpd *s)
+{
+	unsigned flags = CLEANUP_FLAG_EXTERNAL;
+
+	if (option_set("no_address_mappings"))
+		flags &= ~(unsigned)(CLEANUP_FLAG_MAP_OK | CLEANUP_FLAG_BCC_OK);
+	if (option_set("no_header_body_checks"))
+		flags &= ~(unsigned)CLEANUP_FLAG_FILTER;
+	if (option_set("no_milters"))
+		flags &= ~(unsigned)CLEANUP_FLAG_MILTER;
+	if (s->smtputf8)
+		flags |= CLEANUP_FLAG_SMTPUTF8;
+	if (s->actions.hold)
+		flags |= CLEANUP_FLAG_HOLD;
+	return flags;
+}
+
+bool
+smtpd_mail_open(struct smtpd *s)
+{
+	struct err e = {0};
+
+	s->cleanup = cleanup_start(cleanup_flags(s), &e);
+	if (s->cleanup == NULL) {
+		log_warning("%s", e.text);
+		smtp_server_reply(&s->server, "451 4.3.0 Error: queue file write error");
+		return false;
+	}
+	if (s->sasl_sender != NULL)
+		log_info("%s: client=%s, sasl_sender=%s", smtpd_queue_id(s), s->client.id, s->sasl_sender);
+	else
+		log_info("%s: client=%s", smtpd_queue_id(s), s->client.id);
+	return true;
+}
+
+void
+smtpd_add_rcpt(struct smtpd *s, const struct smtpd_rcpt *rcpt)
+{
+	struct smtpd_rcpt *grown;
+
+	if (s->nrcpt == s->rcpt_cap) {
+		s->rcpt_cap = s->rcpt_cap == 0 ? 4 : s->rcpt_cap * 2;
+		grown = ARENA_ARRAY(s->tmem, struct smtpd_rcpt, s->rcpt_cap);
+		if (s->nrcpt > 0)
+			memcpy(grown, s->rcpt, s->nrcpt * sizeof *grown);
+		s->rcpt = grown;
+	}
+	s->rcpt[s->nrcpt++] = *rcpt;
+}
+
+const char *
+smtpd_check_space(struct smtpd *s)
+{
+	static const char reply[] = "452 4.3.1 Insufficient system storage";
+	static int64_t asked_at;
+	static uint64_t available;
+	struct statvfs v;
+	const char *why = NULL;
+	bool in_mail = s->in_mail;
+
+	if (asked_at == 0 || clock_ms() - asked_at > SPACE_CHECK_MS) {
+		if (statvfs(".", &v) != 0)
+			return NULL;
+		available = (uint64_t)v.f_bavail * v.f_frsize;
+		asked_at = clock_ms();
+	}
+	if (conf.queue_minfree > 0 && available < (uint64_t)conf.queue_minfree)
+		why = "queue_minfree";
+	else if (available / 3 * 2 < (uint64_t)conf.message_size_limit)
+		why = "1.5*message size limit";
+	if (why == NULL)
+		return NULL;
+	s->in_mail = false;		/* this line has no from= */
+	smtpd_log_event(s, "reject", reply);
+	s->in_mail = in_mail;
+	log_warning("not enough free space in mail queue: %llu bytes < %s", (unsigned long long)available, why);
+	return reply;
+}
