@@ -1,0 +1,123 @@
+/*
+ * fuzz_smtp_server.c - the session engine driven from memory, input cut at the place that its first byte says.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <assert.h>
+#include <stdint.h>
+
+#include "smtp/command.h"
+#include "smtp/server.h"
+
+static struct arena *mem;
+
+static bool
+ok(struct smtp_server *s, struct span args)
+{
+	struct smtp_path path;
+	struct span word;
+
+	if (smtp_take_path(&args, "FROM", &word))
+		(void)smtp_path_parse(word, SMTP_PATH_NULL, mem, &path);
+	while (smtp_take_word(&args, &word))
+		;
+	smtp_server_reply(s, "250 2.0.0 Ok\r\n250 again");
+	return true;
+}
+
+static bool
+start_data(struct smtp_server *s, struct span args)
+{
+	(void)args;
+	smtp_server_reply(s, "354 go");
+	smtp_server_start_data(s);
+	return true;
+}
+
+static bool
+start_chunk(struct smtp_server *s, struct span args)
+{
+	uint64_t n;
+
+	if (!span_to_u64(args, &n)) {
+		smtp_server_reply(s, "521 5.5.4 Syntax");
+		return false;
+	}
+	smtp_server_start_chunk(s, n);
+	return true;
+}
+
+static bool
+ehlo(struct smtp_server *s, struct span args)
+{
+	s->esmtp = true;
+	return ok(s, args);
+}
+
+static bool
+line(struct smtp_server *s, struct span *text)
+{
+	assert(text->n <= s->line_limit);
+	return true;
+}
+
+static void unknown(struct smtp_server *s, struct span name) { (void)name; smtp_server_reply(s, "500 5.5.2 what"); }
+static bool pipelining(struct smtp_server *s, struct span in) { (void)s; return in.n % 2 == 1; }
+
+static void
+content(struct smtp_server *s, struct span text, size_t raw)
+{
+	(void)s;
+	assert(text.n <= raw + 3000);
+}
+
+static bool
+content_end(struct smtp_server *s)
+{
+	smtp_server_reply(s, "250 2.0.0 Ok: queued");
+	return true;
+}
+
+static const struct smtp_command commands[] = {
+	{ "EHLO", SMTP_COMMAND_LAST | SMTP_COMMAND_JUNK, ehlo }, { "MAIL", 0, ok }, { "RCPT", 0, ok },
+	{ "DATA", SMTP_COMMAND_LAST | SMTP_COMMAND_CONTENT, start_data }, { "BDAT", SMTP_COMMAND_CONTENT, start_chunk },
+	{ "NOOP", SMTP_COMMAND_JUNK, ok },
+};
+static const struct smtp_server_ops ops = {
+	.commands = commands, .ncommands = sizeof commands / sizeof commands[0], .line = line, .unknown = unknown,
+	.pipelining = pipelining, .content = content, .content_end = content_end,
+};
+
+static void
+feed(struct smtp_server *s, struct span in)
+{
+	size_t steps = 0;
+
+	while (in.n > 0 && smtp_server_step(s, &in))
+		assert(++steps < 1000000);
+	buf_reset(&s->out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct smtp_server s;
+	struct span in = span((const char *)data, size);
+	struct buf statistics = {0};
+
+	if (size < 2)
+		return 0;
+	mem = arena_new();
+	smtp_server_init(&s, &ops, NULL);
+	s.dot.lenient = data[1] & 1;
+	s.junk_limit = 3;
+	feed(&s, span_to(span_from(in, 2), data[0]));
+	feed(&s, span_from(in, 2u + data[0]));
+	smtp_server_statistics(&s, &statistics);
+	buf_free(&statistics);
+	smtp_server_free(&s);
+	arena_free(&mem);
+	return 0;
+}

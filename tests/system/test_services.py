@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: ISC
+"""What master and the service skeleton promise beyond the way of a message: descriptors passed to a service,
+overload, the table of services."""
+
+import array
+import os
+import socket
+
+import pytest
+from harness import REFERENCE_ONLY, SELF_CHECK, Smtp, wait_for
+from harness.under_test import IS_REFERENCE, make
+
+pytestmark = pytest.mark.skipif((REFERENCE_ONLY or SELF_CHECK) and not IS_REFERENCE, reason="needs the suite under test")
+
+
+def pass_client(path, attributes):
+    """What postscreen does: a client's socket and what is known of it, through a local connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname(), 5)
+        theirs, _ = listener.accept()
+    via = socket.socket(socket.AF_UNIX)
+    via.connect(path)
+    via.sendmsg([b"F"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))])
+    theirs.close()
+    via.sendall(b"".join(k.encode() + b"\0" + v.encode() + b"\0" for k, v in attributes.items()) + b"\0")
+    return ours, via
+
+
+@pytest.mark.skipif(IS_REFERENCE, reason="another version of the same protocol")
+def test_pass():
+    with make(main={"smtpd_peername_lookup": "no"}, master="smtpd pass - - n - - smtpd\n") as i:
+        client, via = pass_client(i.queue + "/private/smtpd", {
+            "client_address": "192.0.2.7", "client_port": "1234", "server_address": "192.0.2.1", "server_port": "25"})
+        with client, via:
+            client.settimeout(10)
+            assert client.recv(100).startswith(b"220 ")
+            client.sendall(b"QUIT\r\n")
+            assert client.recv(100).startswith(b"221 ")
+        i.wait_log(r"disconnect from unknown\[192\.0\.2\.7\]")
+        # Nothing passed: one warning, and the service goes on.
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(i.queue + "/private/smtpd")
+        i.wait_log("no descriptor was passed")
+        client, via = pass_client(i.queue + "/private/smtpd", {"client_address": "nonsense", "client_port": "99999"})
+        with client, via:
+            client.settimeout(10)
+            assert client.recv(100).startswith(b"220 ")
+
+
+def greeted(port):
+    c = Smtp(port, timeout=20)
+    assert c.banner.startswith("220"), c.banner
+    return c
+
+
+def test_stress():
+    """At the process limit new processes use the stress-dependent defaults: one error and the client is out."""
+    with make(smtpd={"smtp": {"listen": "0.0.0.0", "maxproc": "2", "max_use": "1"}}) as i:
+        with greeted(i.port()) as a, greeted(i.port()) as b:
+            assert a.cmd("BOGUS").startswith("50")
+            assert b.cmd("BOGUS").startswith("50")
+            i.wait_log("has reached its process limit")
+            a.close()
+            with greeted(i.port()) as c:
+                assert c.cmd("BOGUS").startswith("50")
+                assert c.cmd("NOOP").startswith("421"), "smtpd_hard_error_limit is 1 under stress"
+
+
+def test_duplicate_entry_uses_the_last():
+    with make(master="extra unix - - n - - nosuch\nextra unix - - n - - discard\n") as i:
+        i.wait_log('duplicate master.cf entry for service "extra"')
+
+
+def test_service_that_cannot_start_is_throttled():
+    with make(main={"service_throttle_time": "1s"}, master="broken unix - - n - - nosuch\n") as i:
+        path = i.queue + "/private/broken"
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(path)
+            i.wait_log("bad command startup -- throttling", count=2)     # tried again when the time is over
+        assert i.master_pid()
+
+
+@pytest.mark.skipif(IS_REFERENCE, reason="there the mail system stops; here the old configuration stays in force")
+def test_reload_with_a_broken_master_cf_keeps_the_old():
+    with make() as i:
+        path = i.config + "/master.cf"
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        i.write("master.cf", text + "bad nosuchtype - - n - - discard\n")
+        os.kill(i.master_pid(), 1)
+        i.wait_log("bad transport type: nosuchtype")
+        with greeted(i.port()):
+            pass
+        i.write("master.cf", text)
+        os.kill(i.master_pid(), 1)
+        wait_for(lambda: i.log_text().count("reload -- version") >= 2, 20, "the second reload")
+        with greeted(i.port()):
+            pass
