@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,9 @@
 #include "io/file.h"
 #include "master/master.h"
 #include "service/logging.h"
+
+#define LOCK_TRIES	10
+#define LOCK_PAUSE_MS	20
 
 struct loop *master_loop;
 bool master_stay_attached;
@@ -64,6 +68,34 @@ parse_options(int argc, char **argv)
 	log_verbose = master_verbose;
 }
 
+/* -t: shared, so that those who ask at the same time do not take each other for a running master. */
+static bool
+is_locked(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 && errno == ENOENT)
+		return false;		/* never started here */
+	if (fd < 0)
+		log_fatal("open lock file %s: cannot open file: %s", path, strerror(errno));
+	bool locked = !file_lock(fd, FILE_LOCK_SHARED, false);
+
+	(void)close(fd);
+	return locked;
+}
+
+/* One who only asks, see is_locked(), has let go long before the last try. */
+static bool
+lock_patiently(int fd)
+{
+	for (int tries = 0; tries < LOCK_TRIES; tries++) {
+		if (file_lock(fd, FILE_LOCK_EXCLUSIVE, false))
+			return true;
+		(void)poll(NULL, 0, LOCK_PAUSE_MS);
+	}
+	return false;
+}
+
 /* Lock file with our pid, 33 bytes. -1 when someone else holds it. */
 static int
 lock_file(const char *path)
@@ -71,16 +103,12 @@ lock_file(const char *path)
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	char text[64];
 
-	if (fd < 0 && opt.test && errno == ENOENT)
-		return 0;		/* never started here: nobody holds it */
 	if (fd < 0)
 		log_fatal("open lock file %s: cannot open file: %s", path, strerror(errno));
-	if (!file_lock(fd, FILE_LOCK_EXCLUSIVE, false)) {
+	if (!lock_patiently(fd)) {
 		(void)close(fd);
 		return -1;
 	}
-	if (opt.test)
-		return fd;
 	int n = snprintf(text, sizeof text, "%32d\n", (int)getpid());
 
 	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
@@ -274,7 +302,7 @@ main(int argc, char **argv)
 	parse_options(argc, argv);
 	load_main_cf();
 	if (opt.test)
-		return lock_file("pid/master.pid") < 0 ? 1 : 0;
+		return is_locked("pid/master.pid") ? 1 : 0;
 	detach();
 	if (!environment_apply(conf.import_environment, true, &e))
 		log_fatal("%s", e.text);

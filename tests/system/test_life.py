@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+import subprocess
 import time
 
 import pytest
@@ -211,6 +212,23 @@ def test_stop_and_start(rootless):
             assert not i.pids() == []
         finally:
             i.destroy()
+
+
+def test_status_asked_by_many():
+    """Those who ask at the same time whether master runs see each other not."""
+    i = make()
+    try:
+        master = f"{i.suite.daemon_directory}/master"
+        i.start()
+        i.stop()
+        asking = [subprocess.Popen([master, "-t"], env=i.env()) for _ in range(30)]
+        assert [p.wait() for p in asking] == [0] * 30
+        asking = [subprocess.Popen([master, "-t"], env=i.env()) for _ in range(30)]
+        i.start()
+        assert {p.wait() for p in asking} <= {0, 1}
+        assert subprocess.run([master, "-t"], env=i.env(), check=False).returncode == 1
+    finally:
+        i.destroy()
 
 
 @modes()

@@ -4,7 +4,6 @@
 import os
 import re
 import subprocess
-import time
 
 import pytest
 from harness import REFERENCE_ONLY, SELF_CHECK, Instance, Smtp, free_port, ours, wait_for
@@ -49,7 +48,7 @@ def test_start_without_a_warning(installed):
     with Smtp(port) as c:
         assert c.banner.startswith("220 ") and c.cmd("EHLO x").startswith("250")
         assert c.cmd("QUIT").startswith("221")
-    time.sleep(1)           # wake-ups of pickup and qmgr, the first sessions
+    wait_for(lambda: all(installed.pids(p) for p in ("pickup", "qmgr")), what="the services that are woken up")
     bad = [line for line in installed.log_lines() if re.search(r" (?:warning|error|fatal|panic): ", line)]
     assert not bad
     p = installed.run("postfix", "-c", installed.config, "check")

@@ -2,6 +2,7 @@
 """Two instances configured alike, and the comparison of what they do."""
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from .instance import Instance, ours, reference
@@ -71,11 +72,17 @@ class Pair:
 
 class Batch:
     """Cases that need nothing of each other, run many at a time: a command that fails
-    sleeps a second before it exits. cases: {id: run(instance)}."""
+    sleeps a second before it exits. cases: {id: run(instance)}. in_turn: ids of cases
+    that touch the same file of their instance, or lock it, and so run one by one."""
 
-    def __init__(self, pair, cases, workers=16):
+    def __init__(self, pair, cases, workers=16, in_turn=()):
         pool = ThreadPoolExecutor(workers)
-        self.results = {(name, i.suite.name, n): pool.submit(run, i)
+        locks = [threading.Lock() for _ in pair.instances]
+
+        def alone(run, instance, lock):
+            with lock:
+                return run(instance)
+        self.results = {(name, i.suite.name, n): pool.submit(alone, run, i, locks[n]) if name in in_turn else pool.submit(run, i)
                         for name, run in cases.items() for n, i in enumerate(pair.instances)}
         self.pair = pair
         pool.shutdown(wait=False)
