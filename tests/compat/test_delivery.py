@@ -71,7 +71,10 @@ def differ(road, sink, act, adjust=None):
     if adjust:
         adjust(theirs)
     # One part after the other: the first difference is the cause of the others.
-    for part in ("replies", "log", "sink", "messages", "mail", "left"):
+    assert got["replies"] == theirs["replies"]
+    for tag in sorted(set(got["log"]) | set(theirs["log"])):
+        assert got["log"].get(tag) == theirs["log"].get(tag), tag
+    for part in ("sink", "messages", "mail", "left"):
         assert got[part] == theirs[part], part
     return got
 
