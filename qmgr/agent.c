@@ -17,7 +17,6 @@
 #include "mail/bounce_client.h"
 #include "qmgr/qmgr.h"
 
-#define PENDING_MAX	2		/* connections to one transport that wait for a worker */
 #define BACK_TO_BACK_MS	1000
 
 enum agent_state { AGENT_CONNECTING, AGENT_IDLE, AGENT_BUSY };
@@ -88,8 +87,8 @@ delivered(struct agent *a, const struct ipc_delivered *m)
 	} else {
 		dest_good(d);
 	}
+	dest_done(d, e);
 	entry_done(e);
-	dest_done(d);
 }
 
 static bool
@@ -140,8 +139,8 @@ closed(struct conn *c)
 	log_warning("%s", why);
 	e->msg->deferred = true;
 	e->msg->logs |= DELIVERY_LOG_BOUNCE | DELIVERY_LOG_TRACE;	/* nobody knows: look */
+	dest_done(d, e);
 	entry_done(e);
-	dest_done(d);
 	transport_schedule(t);
 }
 
@@ -154,7 +153,7 @@ agents_connect(struct transport *t, size_t want)
 	struct err err = {0};
 
 	(void)snprintf(path, sizeof path, "private/%s", t->name);
-	while (t->pending < want && t->pending < PENDING_MAX && !t->dead) {
+	while (t->pending < want && t->pending < AGENTS_PENDING && !t->dead) {
 		int fd = sock_connect_unix(path, conf.qmgr_ipc_timeout * 1000, &err);
 
 		if (fd < 0) {
@@ -242,22 +241,24 @@ send_request(struct agent *a, struct dest *d, struct entry *e)
 }
 
 bool
-agent_deliver(struct transport *t, struct dest *d)
+agent_is_free(const struct transport *t)
 {
-	struct agent *a = choose(t, d);
-	struct entry *e = d->first;
+	for (const struct agent *a = t->agents; a != NULL; a = a->next)
+		if (a->state == AGENT_IDLE)
+			return true;
+	return false;
+}
 
-	if (a == NULL)
-		return false;
+void
+agent_deliver(struct transport *t, struct entry *e)
+{
+	struct agent *a = choose(t, e->dest);
+
 	loop_cancel(&a->idle_timer);
 	free(a->kept);
 	a->kept = NULL;
-	dest_remove(d, e);
-	d->busy++;
 	a->state = AGENT_BUSY;
 	a->entry = e;
-	a->dest = d;
-	send_request(a, d, e);
-	dest_update(d);
-	return true;
+	a->dest = e->dest;
+	send_request(a, e->dest, e);
 }

@@ -40,33 +40,6 @@ dest_free(struct dest *d)
 	free(d);
 }
 
-static void
-unlink_ready(struct dest *d)
-{
-	struct transport *t = d->transport;
-
-	if (!d->ready)
-		return;
-	d->ready = false;
-	*(d->prev != NULL ? &d->prev->next : &t->ready_first) = d->next;
-	*(d->next != NULL ? &d->next->prev : &t->ready_last) = d->prev;
-	d->prev = d->next = NULL;
-}
-
-static void
-link_ready(struct dest *d)
-{
-	struct transport *t = d->transport;
-
-	if (d->ready)
-		return;
-	d->ready = true;
-	d->prev = t->ready_last;
-	d->next = NULL;
-	*(t->ready_last != NULL ? &t->ready_last->next : &t->ready_first) = d;
-	t->ready_last = d;
-}
-
 static bool
 window_open(const struct dest *d)
 {
@@ -76,23 +49,27 @@ window_open(const struct dest *d)
 void
 dest_update(struct dest *d)
 {
-	unlink_ready(d);		/* also moves it behind the others: round robin */
-	if (d->todo > 0 && !d->dead && !d->suspended && window_open(d))
-		link_ready(d);
-	else if (d->todo == 0 && d->busy == 0 && d->timer == NULL)
+	struct heap *ready = &d->transport->ready;
+
+	if (d->todo == 0 || d->dead || d->suspended || !window_open(d))
+		heap_remove(ready, d);
+	else if (d->place == 0)
+		heap_add(ready, d);
+	else
+		heap_moved(ready, d);
+	if (d->todo == 0 && d->busy == 0 && d->timer == NULL)
 		dest_free(d);
 }
 
 static void
-suspend(struct dest *d, struct entry *e)
+suspend(const struct dest *d, struct entry *e)
 {
 	struct span reason = span_str(d->dead_reason != NULL ? d->dead_reason : "4.3.0 unknown");
 	struct span code;
-	struct arena *mem = e->msg->batch;
 
 	if (!span_take_word(&reason, " ", &code))
 		code = SPAN("4.3.0");
-	entry_redirect(e, "retry", arena_printf(mem, "%.*s delivery temporarily suspended: %.*s", SPAN_ARG(code),
+	entry_redirect(e, "retry", arena_printf(e->batch->mem, "%.*s delivery temporarily suspended: %.*s", SPAN_ARG(code),
 	    SPAN_ARG(span_trim(reason))));
 }
 
@@ -103,22 +80,9 @@ dest_add(struct dest *d, struct entry *e)
 		suspend(d, e);
 		return;
 	}
-	e->prev = d->last;
-	e->next = NULL;
-	*(d->last != NULL ? &d->last->next : &d->first) = e;
-	d->last = e;
-	d->todo++;
-	if (!d->ready)
-		dest_update(d);
-}
-
-void
-dest_remove(struct dest *d, struct entry *e)
-{
-	*(e->prev != NULL ? &e->prev->next : &d->first) = e->next;
-	*(e->next != NULL ? &e->next->prev : &d->last) = e->prev;
-	e->prev = e->next = NULL;
-	d->todo--;
+	job_add(e);
+	dest_update(d);
+	clog_check(d);
 }
 
 static double
@@ -192,11 +156,11 @@ die(struct dest *d, const struct dsn_text *why)
 	loop_cancel(&d->timer);
 	d->suspended = false;
 	d->timer = loop_after(qmgr_loop, (int64_t)conf.minimal_backoff_time * 1000, revive_timer, d);
-	unlink_ready(d);
+	dest_update(d);
 	while (d->first != NULL) {
-		struct entry *e = d->first;
+		struct entry *e = d->first->first;
 
-		dest_remove(d, e);
+		entry_withdraw(e);
 		suspend(d, e);
 	}
 }
@@ -239,9 +203,11 @@ rate_over(void *arg, unsigned events)
 }
 
 void
-dest_done(struct dest *d)
+dest_done(struct dest *d, const struct entry *e)
 {
 	d->busy--;
+	d->transport->busy--;
+	d->transport->recipients -= (long)e->nrcpt;
 	d->last_done = loop_now(qmgr_loop);
 	if (d->transport->rate_delay > 0 && !d->dead) {
 		loop_cancel(&d->timer);

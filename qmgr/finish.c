@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,6 +27,8 @@ entry_done(struct entry *e)
 {
 	struct message *m = e->msg;
 
+	message_recipients -= (long)e->nrcpt;
+	batch_release(e->batch);
 	if (--m->entries == 0)
 		message_finish(m);
 }
@@ -34,7 +37,7 @@ void
 entry_defer_here(struct entry *e, const char *reason)
 {
 	struct message *m = e->msg;
-	struct delivery d = { .mem = m->batch, .queue_id = span_str(m->id), .arrival = m->arrival, .fd = -1 };
+	struct delivery d = { .mem = e->batch->mem, .queue_id = span_str(m->id), .arrival = m->arrival, .fd = -1 };
 	struct dsn_text t = { .code = { 4, 3, 0 }, .reason = span_str(reason) };
 
 	for (size_t i = 0; i < e->nrcpt; i++) {
@@ -42,7 +45,7 @@ entry_defer_here(struct entry *e, const char *reason)
 		struct delivery_rcpt rcpt = { .original = r->original, .address = r->address, .offset = r->offset,
 		    .dsn_orcpt = r->dsn_orcpt, .notify = r->notify };
 
-		(void)bounce_log_append(BOUNCE_LOG_DEFER, d.queue_id, &rcpt, &t, m->batch);
+		(void)bounce_log_append(BOUNCE_LOG_DEFER, d.queue_id, &rcpt, &t, e->batch->mem);
 		delivery_log(&d, &rcpt, "none", &t, "deferred");
 	}
 	m->deferred = true;
@@ -94,24 +97,24 @@ defer(struct message *m)
 }
 
 struct removal {
-	struct job job;
+	struct task task;
 	struct message *msg;
 	char path[QUEUE_PATH_MAX];
 	int error;
 };
 
 static void
-removal_work(struct job *job)
+removal_work(struct task *task)
 {
-	struct removal *r = (struct removal *)job;
+	struct removal *r = (struct removal *)task;
 
 	r->error = unlink(r->path) == 0 ? 0 : errno;
 }
 
 static void
-removal_done(struct job *job)
+removal_done(struct task *task)
 {
-	struct removal *r = (struct removal *)job;
+	struct removal *r = (struct removal *)task;
 	struct message *m = r->msg;
 
 	if (r->error != 0 && r->error != ENOENT) {
@@ -132,10 +135,10 @@ remove_message(struct message *m)
 
 	if (r == NULL)
 		log_out_of_memory();
-	r->job = (struct job){ .work = removal_work, .done = removal_done };
+	r->task = (struct task){ .work = removal_work, .done = removal_done };
 	r->msg = m;
 	queue_path(r->path, "active", m->id);
-	pool_submit(qmgr_pool, &r->job);
+	pool_submit(qmgr_pool, &r->task);
 }
 
 static void
@@ -249,11 +252,16 @@ bounced(struct message *m, bool ok)
 void
 message_finish(struct message *m)
 {
-	if (m->next_recipient != 0) {
-		(void)message_more_recipients(m);
-		return;
+	while (m->next_recipient != 0) {
+		m->entries++;		/* or it would be finished from within */
+		message_more_recipients(m, LONG_MAX);
+		if (--m->entries > 0)
+			return;
 	}
-	if (may_have(m, DELIVERY_LOG_BOUNCE) && log_exists(m, "bounce"))
+	job_settle(m);
+	if (m->corrupt_why != NULL)
+		message_corrupt(m);
+	else if (may_have(m, DELIVERY_LOG_BOUNCE) && log_exists(m, "bounce"))
 		report_send(REPORT_BOUNCE, m->verp.n > 0 ? BOUNCE_SEND_VERP : BOUNCE_SEND_FLUSH, m, bounced, m);
 	else
 		after_bounce(m);

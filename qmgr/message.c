@@ -26,7 +26,8 @@
 #define MAX_ATTRIBUTES		1000u
 #define SKIP_SECONDS		60
 
-size_t message_count;
+size_t message_count, message_probes;
+long message_recipients;
 
 struct text_attribute {
 	const char *name;
@@ -93,7 +94,7 @@ take_envelope(struct message *m, const struct rec *r)
 		m->data_offset = size.data_offset;
 		m->data_size = size.data_size;
 		m->cont_length = size.cont_length;
-		m->rcpt_count = (long)size.rcpt_count;
+		m->rcpt_count = m->unread = (long)size.rcpt_count;
 		m->sendopts = (unsigned)size.sendopts;
 		if ((size.qmgr_flags & DSN_NOTIFY_SUCCESS << 1) != 0)
 			m->logs |= DELIVERY_LOG_TRACE;	/* cleanup(8) reports the expansion of aliases */
@@ -122,59 +123,65 @@ take_envelope(struct message *m, const struct rec *r)
 		return true;
 	case REC_WARN:
 		m->warn_offset = r->offset;
-		m->warn_time = number(r->payload, 0);
+		m->warn_time = number(span_trim(r->payload), 0);
+		if (m->warn_time < 0 && conf.confirm_delay_cleared)
+			m->trace_flags |= DELIVERY_FLAG_REC_DELAY;
 		return true;
 	default:
 		return rec_type_in(r->type, "FIKOionre<");
 	}
 }
 
-struct batch {
+struct reading {
+	struct arena *mem;
 	struct vec all;			/* of struct recipient */
 	struct recipient next;		/* what the coming R record will get */
+	size_t limit;
+	long seen;			/* recipients, done ones included */
 };
 
 static void
-take_recipient_attribute(struct message *m, struct batch *b, struct span payload)
+take_recipient_attribute(struct message *m, struct reading *in, struct span payload)
 {
 	struct span name, value;
 
 	if (!rec_parse_attr(payload, &name, &value))
 		return;
 	if (span_is(name, "dsn_orig_rcpt"))
-		b->next.dsn_orcpt = span_copy(value, m->batch);
+		in->next.dsn_orcpt = span_copy(value, in->mem);
 	else if (span_is(name, "notify_flags"))
-		b->next.notify = (unsigned)number(value, 0) & 15u;
+		in->next.notify = (unsigned)number(value, 0) & 15u;
 	else
 		take_attribute(m, payload);
 }
 
 static void
-take_recipient(struct message *m, struct batch *b, const struct rec *r)
+take_recipient(struct reading *in, const struct rec *r)
 {
 	if (r->type == REC_RCPT) {
-		b->next.address = span_copy(r->payload, m->batch);
-		b->next.offset = r->offset;
-		*(struct recipient *)vec_add(&b->all) = b->next;
+		in->next.address = span_copy(r->payload, in->mem);
+		in->next.offset = r->offset;
+		*(struct recipient *)vec_add(&in->all) = in->next;
 	}
-	b->next = (struct recipient){0};
+	in->seen++;
+	in->next = (struct recipient){0};
 }
 
 /* A record among the recipients. False: not legal here. */
 static bool
-take_recipient_record(struct message *m, struct batch *b, const struct rec *r)
+take_recipient_record(struct message *m, struct reading *in, const struct rec *r)
 {
 	switch (r->type) {
 	case REC_RCPT:
 	case REC_DONE:
 	case REC_CANCELED:
-		take_recipient(m, b, r);
+		take_recipient(in, r);
 		return true;
 	case REC_ORIG_RCPT:
-		b->next.original = span_copy(r->payload, m->batch);
+		in->next.original = span_copy(r->payload, in->mem);
 		return true;
 	case REC_ATTR:
-		take_recipient_attribute(m, b, r->payload);
+		take_recipient_attribute(m, in, r->payload);
 		return true;
 	default:
 		return take_envelope(m, r);
@@ -182,11 +189,11 @@ take_recipient_record(struct message *m, struct batch *b, const struct rec *r)
 }
 
 /*
- * Read from where m->next_recipient (or the start) says until the batch is full or the file ends. A recipient group
- * that the batch has no room for is read again next time: next_recipient points at its first record.
+ * Read from where m->next_recipient (or the start) says until there are enough or the file ends. A recipient group
+ * that there is no room for is read again next time: next_recipient points at its first record.
  */
 static bool
-read_records(struct message *m, int fd, struct batch *b, struct err *e)
+read_records(struct message *m, int fd, struct reading *in, struct err *e)
 {
 	struct rec_reader reader;
 	struct rec r;
@@ -203,18 +210,26 @@ read_records(struct message *m, int fd, struct batch *b, struct err *e)
 		} else if (r.type == REC_END) {
 			group = 0;
 			done = true;
-		} else if (!take_recipient_record(m, b, &r)) {
+		} else if (!take_recipient_record(m, in, &r)) {
 			ok = err_perm(e, "unexpected record type %d at offset %ld", r.type, (long)r.offset);
 			done = true;
 		}
 		if (rec_type_in(r.type, "RD/M"))
 			group = reader.at;
-		if (b->all.n == BATCH_RECIPIENTS && r.type == REC_RCPT)
+		if (in->all.n == in->limit && r.type == REC_RCPT)
 			done = true;
 	}
-	m->next_recipient = group;
+	m->next_recipient = ok ? group : 0;
+	m->unread = m->next_recipient == 0 || m->unread < in->seen ? 0 : m->unread - in->seen;
+	m->refilled = clock_ms();
 	rec_reader_free(&reader);
 	return ok;
+}
+
+static bool
+is_probe(const struct message *m)
+{
+	return (m->trace_flags & DELIVERY_FLAG_MTA_PROBE) != 0;
 }
 
 bool
@@ -227,7 +242,8 @@ message_open(struct message *m, int flags, int *fd)
 void
 message_free(struct message *m)
 {
-	arena_free(&m->batch);
+	if (is_probe(m))
+		message_probes--;
 	arena_free(&m->mem);
 	free(m->id);
 	free(m);
@@ -235,61 +251,89 @@ message_free(struct message *m)
 	scan_message_gone();
 }
 
-static void
-to_corrupt(struct message *m, const char *why)
+void
+message_corrupt(struct message *m)
 {
-	log_warning("%s: %s", m->id, why);
+	log_warning("%s: %s", m->id, m->corrupt_why);
 	log_warning("saving corrupt file \"%s\" from queue \"active\" to queue \"corrupt\"", m->id);
 	if (!queue_rename(m->id, "active", "corrupt"))
 		log_warning("cannot rename %s to corrupt: %s", m->id, strerror(errno));
 	message_free(m);
 }
 
+/* How many may be read at once: what the memory of all has left, but some for every message. */
+static size_t
+read_limit(long wanted)
+{
+	long left = conf.qmgr_message_recipient_limit - message_recipients;
+
+	if (wanted > left)
+		wanted = left;
+	if (wanted < conf.qmgr_message_recipient_minimum)
+		wanted = conf.qmgr_message_recipient_minimum;
+	return wanted < BATCH_RECIPIENTS ? (size_t)wanted : BATCH_RECIPIENTS;
+}
+
 static bool
-read_batch(struct message *m, int fd, struct batch *b)
+read_batch(struct message *m, int fd, long wanted, struct reading *in)
 {
 	struct err e = {0};
 
-	arena_free(&m->batch);
-	m->batch = arena_new();
-	*b = (struct batch){ .all = VEC_INIT(struct recipient) };
-	if (!read_records(m, fd, b, &e)) {
-		vec_free(&b->all);
-		to_corrupt(m, e.text);
-		return false;
-	}
-	return true;
+	*in = (struct reading){ .mem = arena_new(), .all = VEC_INIT(struct recipient), .limit = read_limit(wanted) };
+	if (read_records(m, fd, in, &e))
+		return true;
+	m->corrupt_why = span_cstr(span_str(e.text), m->mem);
+	vec_free(&in->all);
+	arena_free(&in->mem);
+	return false;
 }
 
+void
+batch_release(struct batch *b)
+{
+	struct arena *mem = b->mem;	/* holds b itself */
+
+	if (--b->entries == 0)
+		arena_free(&mem);
+}
+
+/* Entries may come to their end at once; the message waits until all are assigned. */
 static void
-assign(struct message *m, struct batch *b)
+assign(struct message *m, struct reading *in)
 {
-	recipients_assign(m, b->all.p, b->all.n);
-	vec_free(&b->all);
+	struct batch *b = ARENA_NEW(in->mem, struct batch);
+
+	*b = (struct batch){ .mem = in->mem, .entries = 1 };
+	m->entries++;
+	recipients_assign(m, b, in->all.p, in->all.n);
+	vec_free(&in->all);
+	batch_release(b);
+	if (--m->entries == 0)
+		message_finish(m);
 }
 
-bool
-message_more_recipients(struct message *m)
+void
+message_more_recipients(struct message *m, long limit)
 {
-	struct batch b;
+	struct reading in;
 	int fd;
 
 	if (!message_open(m, O_RDONLY, &fd)) {
 		log_warning("open active %s: %s", m->id, strerror(errno));
-		message_free(m);
-		return false;
+		m->next_recipient = 0;
+		m->deferred = true;
+		return;
 	}
-	bool ok = read_batch(m, fd, &b);
+	bool ok = read_batch(m, fd, limit, &in);
 
 	(void)close(fd);
 	if (ok)
-		assign(m, &b);
-	return ok;
+		assign(m, &in);
 }
 
 /* A file on its way into the active queue; the paths are made in the loop, the thread only uses them. */
 struct activation {
-	struct job job;
+	struct task task;
 	bool fresh;
 	char id[256];
 	char from[QUEUE_PATH_MAX], active[QUEUE_PATH_MAX], incoming[QUEUE_PATH_MAX];
@@ -299,9 +343,9 @@ struct activation {
 
 /* In a thread: rename, open, lock. A file that another process still holds goes back to be found a little later. */
 static void
-activation_work(struct job *job)
+activation_work(struct task *task)
 {
-	struct activation *a = (struct activation *)job;
+	struct activation *a = (struct activation *)task;
 
 	a->fd = -1;
 	a->renamed = rename(a->from, a->active) == 0;
@@ -349,47 +393,68 @@ log_activation_failure(const struct activation *a)
 		log_warning("rename %s to active: %s", a->from, strerror(a->error));
 }
 
-/* The file is ours: read the envelope and the first recipients. */
-static void
-admit(const struct activation *a)
+static struct message *
+new_message(const struct activation *a)
 {
+	static uint64_t seq;
 	struct message *m = calloc(1, sizeof *m);
-	struct batch b;
 
 	if (m == NULL)
 		log_out_of_memory();
 	m->mem = arena_new();
 	m->id = span_strdup(span_str(a->id));
+	m->seq = ++seq;
 	m->active = clock_wall();
 	m->fresh = a->fresh;
+	return m;
+}
+
+static void
+log_active(const struct message *m)
+{
+	struct arena *scratch = arena_new();
+
+	log_info("%s: from=<%s>, size=%ld, nrcpt=%ld (queue active)", m->id, log_address(m->sender, scratch),
+	    (long)m->cont_length, m->rcpt_count);
+	arena_free(&scratch);
+}
+
+/* The file is ours: read the envelope and the first recipients. */
+static void
+admit(const struct activation *a)
+{
+	struct message *m = new_message(a);
+	struct reading in;
+
 	if (!m->fresh)
 		(void)check_mode(m, a->fd);
-	bool ok = read_batch(m, a->fd, &b);
+	bool ok = read_batch(m, a->fd, BATCH_RECIPIENTS, &in);
 
 	(void)close(a->fd);
-	if (!ok)
-		return;
-	if (m->data_offset <= 0 || m->arrival.tv_sec == 0) {
-		vec_free(&b.all);
-		to_corrupt(m, "no size or time record in the envelope");
+	if (ok && (m->data_offset <= 0 || m->arrival.tv_sec == 0)) {
+		m->corrupt_why = "no size or time record in the envelope";
+		vec_free(&in.all);
+		arena_free(&in.mem);
+		ok = false;
+	}
+	if (is_probe(m))
+		message_probes++;
+	if (!ok) {
+		message_corrupt(m);
 		return;
 	}
 	if (!m->fresh)
 		(void)queue_unlink("defer", m->id);
 	if (m->create_time == 0)
 		m->create_time = m->arrival.tv_sec;
-	struct arena *scratch = arena_new();
-
-	log_info("%s: from=<%s>, size=%ld, nrcpt=%ld (queue active)", m->id, log_address(m->sender, scratch),
-	    (long)m->cont_length, m->rcpt_count);
-	arena_free(&scratch);
-	assign(m, &b);
+	log_active(m);
+	assign(m, &in);
 }
 
 static void
-activation_done(struct job *job)
+activation_done(struct task *task)
 {
-	struct activation *a = (struct activation *)job;
+	struct activation *a = (struct activation *)task;
 
 	if (a->fd >= 0) {
 		admit(a);		/* counted since message_activate() */
@@ -408,12 +473,12 @@ message_activate(const char *queue, const char *id, bool fresh)
 
 	if (a == NULL)
 		log_out_of_memory();
-	a->job = (struct job){ .work = activation_work, .done = activation_done };
+	a->task = (struct task){ .work = activation_work, .done = activation_done };
 	a->fresh = fresh;
 	(void)snprintf(a->id, sizeof a->id, "%s", id);
 	queue_path(a->from, queue, id);
 	queue_path(a->active, "active", id);
 	queue_path(a->incoming, "incoming", id);
 	message_count++;
-	pool_submit(qmgr_pool, &a->job);
+	pool_submit(qmgr_pool, &a->task);
 }

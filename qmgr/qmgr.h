@@ -1,7 +1,10 @@
 /*
  * qmgr.h - the queue manager's world: messages in memory, transports, destinations, agents. Private to qmgr(8).
  *
- *   message --has--> entries (one delivery request each) --wait in--> dest --belongs to--> transport --uses--> agents
+ *   message --has--> job (its part for one transport) --has--> peer (of it, for one destination) --has--> entries
+ *   transport --serves--> jobs in order, --has--> dests --have--> peers in the order of their jobs, --uses--> agents
+ *
+ * An entry is one delivery request. It waits in its peer until job_select() takes it for an agent.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -14,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "base/heap.h"
 #include "base/span.h"
 #include "io/loop.h"
 #include "io/pool.h"
@@ -22,6 +26,8 @@
 
 struct message;
 struct transport;
+struct job;
+struct peer;
 struct dest;
 struct agent;
 
@@ -31,31 +37,68 @@ struct recipient {
 	unsigned notify;
 };
 
+/* Recipients that were read together, and their entries. Goes when the last of these is done. */
+struct batch {
+	struct arena *mem;
+	size_t entries;			/* not finished yet; one more while it is assigned */
+};
+
 /* One delivery request: some recipients of one message for one destination. */
 struct entry {
 	struct message *msg;
+	struct batch *batch;
 	struct dest *dest;
+	struct peer *peer;		/* NULL: with an agent */
 	struct recipient *rcpt;
 	size_t nrcpt;
-	struct entry *prev, *next;	/* in dest->todo */
+	struct entry *prev, *next;	/* in the peer */
+};
+
+/* The entries of one job for one destination. */
+struct peer {
+	struct job *job;
+	struct dest *dest;
+	struct entry *first, *last;
+	struct peer *prev, *next;	/* in the job: round robin */
+	struct peer *above, *below;	/* in the destination: by job->order */
+};
+
+/* What one message has for one transport (scheduler facts, section 6: preemption). */
+struct job {
+	struct message *msg;
+	struct transport *transport;
+	struct peer *first, *last;
+	struct job *prev, *next;	/* in the transport: by order */
+	struct job *msg_next;
+	double order;			/* by entry into the active queue; a job that preempts another comes before it */
+	struct job *parent;		/* the one that it has preempted */
+	size_t children;
+	int level;			/* of preemption */
+	long read, selected;		/* entries so far */
+	long recipients;		/* of entries that wait */
+	long slots_available, slots_used;
 };
 
 struct message {
 	struct arena *mem;		/* the envelope */
-	struct arena *batch;		/* the recipients read last, and their entries */
+	struct job *jobs;
 	char *id;
+	uint64_t seq;			/* of entry into the active queue */
 	struct timeval arrival, active;
 	int64_t create_time, data_offset, data_size, cont_length, warn_offset, warn_time;
 	int64_t next_recipient;		/* file offset of recipients not read yet; 0 = all read */
 	bool in_extracted;		/* next_recipient stands in the extracted segment */
 	unsigned sendopts, ret_flags, trace_flags;
-	long rcpt_count;
+	long rcpt_count;		/* when it was queued */
+	long unread;			/* recipients in the file that were not read yet */
+	int64_t refilled;		/* ms: when recipients were read last */
 	struct span sender, encoding, envelope_id, verp, filter, redirect;
 	struct span client_name, client_addr, client_port, client_proto, client_helo;
 	struct span sasl_method, sasl_username, sasl_sender, log_ident, rewrite_context;
 	size_t entries;			/* not finished yet */
 	unsigned logs;			/* DELIVERY_LOG_* that exist, or may exist */
 	bool deferred, expire, fresh;	/* fresh: no log of an earlier attempt can exist */
+	const char *corrupt_why;	/* found out while deliveries were under way */
 };
 
 /* A destination: mail that shares a concurrency window. */
@@ -63,16 +106,17 @@ struct dest {
 	struct transport *transport;
 	char *name;			/* key */
 	char *nexthop;
-	struct entry *first, *last;	/* todo */
-	size_t todo, busy;
+	struct peer *first, *last;
+	size_t todo, busy;		/* entries */
 	double window, success, failure, fail_cohorts;
-	bool ready;			/* stands in transport->ready */
-	struct dest *prev, *next;
+	size_t place;			/* in transport->ready */
 	struct timer *timer;		/* dead: revive; suspended: rate delay over */
 	bool dead, suspended;
 	int64_t last_done;		/* for connection caching hints */
 	char *dead_reason;		/* "4.4.1 text" */
 };
+
+#define AGENTS_PENDING	2		/* more connections to one transport than that never wait for a worker */
 
 struct feedback {
 	enum { FEEDBACK_FIXED, FEEDBACK_WINDOW, FEEDBACK_SQRT } kind;
@@ -82,13 +126,24 @@ struct feedback {
 struct transport {
 	char *name;
 	struct hash *dests;
-	struct dest *ready_first, *ready_last;	/* destinations that may start a delivery now */
+	struct heap ready;		/* destinations that may start a delivery now, by their first job */
+	struct job *first, *last;
 	struct agent *agents;
 	size_t pending;			/* agents connected that have not said hello */
+	size_t busy;			/* entries with agents */
+	long recipients;		/* in memory */
 	bool dead;
 	struct timer *timer;
 	int concurrency_limit, initial, recipient_limit, rate_delay, cohort_limit;
 	struct feedback positive, negative;
+	int slot_cost, slot_loan, slot_discount, minimum_slots;
+	int pool, extra_pool, refill_limit, refill_delay;	/* recipients in memory */
+	int pace;			/* transport_rate_delay */
+	struct timer *pace_timer;
+	bool pace_over;
+	struct job *candidate, *candidate_for;	/* found in the second candidate_at */
+	int64_t candidate_at;
+	int64_t clog_warned;		/* ms */
 	struct transport *next;
 };
 
@@ -104,15 +159,29 @@ void	scan_message_gone(void);		/* room in the active queue */
 
 /* --- message.c --- */
 extern size_t message_count;			/* in the active queue */
+extern size_t message_probes;			/* of these, probes of verify(8) */
+extern long message_recipients;			/* of all, in memory */
 /* Asynchronous: the file is renamed and opened beside the loop. */
 void	message_activate(const char *queue, const char *id, bool fresh);
-bool	message_more_recipients(struct message *);	/* read the next batch; false: corrupt (the message is gone) */
+/* Read up to so many more recipients (at least what qmgr_message_recipient_minimum grants). Trouble with the file shows
+ * in m->corrupt_why; it is dealt with when the last entry has come back. */
+void	message_more_recipients(struct message *, long limit);
+void	message_corrupt(struct message *);		/* to corrupt/; the message is gone */
 void	message_free(struct message *);
+void	batch_release(struct batch *);
 bool	message_open(struct message *, int flags, int *fd);
 
 /* --- recipients.c: resolve and assign --- */
-void	recipients_assign(struct message *, struct recipient *, size_t n);
-void	entry_redirect(struct entry *, const char *transport, const char *nexthop);
+void	recipients_assign(struct message *, struct batch *, struct recipient *, size_t n);
+void	entry_redirect(struct entry *, const char *transport, const char *nexthop);	/* must not wait in a peer */
+
+/* --- job.c: which entry is next --- */
+void	job_add(struct entry *);		/* e->dest decides where it waits */
+void	entry_withdraw(struct entry *);		/* it will not be delivered: out of its peer */
+/* The next entry of a transport that has ready destinations; it counts as busy from now on. */
+struct entry *job_select(struct transport *);
+void	job_refill(struct message *, const struct transport *);	/* after a selection: read more when it is time */
+void	job_settle(struct message *);		/* drop its jobs that have come to their end */
 
 /* --- transport.c, dest.c --- */
 struct transport *transport_find(struct span name);
@@ -120,16 +189,18 @@ void	transport_schedule(struct transport *);
 void	transport_failed(struct transport *, const char *why);
 void	transport_revive_all(void);		/* flush */
 struct dest *dest_find(struct transport *, struct span name, struct span nexthop);
-void	dest_add(struct dest *, struct entry *);
-void	dest_remove(struct dest *, struct entry *);
-void	dest_update(struct dest *);		/* in or out of the ready list */
+void	dest_add(struct dest *, struct entry *);	/* to its end of the queue, or away when it is dead */
+void	dest_update(struct dest *);		/* in or out of transport->ready, or gone */
 void	dest_good(struct dest *);		/* positive feedback */
 void	dest_bad(struct dest *, const struct dsn_text *);
-void	dest_done(struct dest *);		/* a delivery ended: rate delay */
+void	dest_done(struct dest *, const struct entry *);	/* its delivery has ended: rate delay */
 void	dest_revive(struct dest *);
 
+void	clog_check(const struct dest *);	/* clog.c: warn when it takes up too much of the active queue */
+
 /* --- agent.c --- */
-bool	agent_deliver(struct transport *, struct dest *);	/* false: no agent is free (one may be on its way) */
+bool	agent_is_free(const struct transport *);
+void	agent_deliver(struct transport *, struct entry *);	/* an agent must be free */
 void	agents_connect(struct transport *, size_t want);
 
 /* --- finish.c --- */

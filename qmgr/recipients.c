@@ -64,7 +64,7 @@ route_filter(struct message *m, struct routed *r)
 }
 
 static void
-route(struct message *m, struct routed *r)
+route(struct message *m, struct arena *mem, struct routed *r)
 {
 	struct resolved found;
 	bool probe = (m->trace_flags & DELIVERY_FLAG_MTA_PROBE) != 0;
@@ -74,7 +74,7 @@ route(struct message *m, struct routed *r)
 	} else if (r->rcpt->address.n == 0) {
 		to_service(r, conf.error_service_name, "5.1.3 null recipient address");
 		return;
-	} else if (!resolve_address(m->sender, r->rcpt->address, probe, m->batch, &found) || (found.flags & RESOLVE_FAIL)) {
+	} else if (!resolve_address(m->sender, r->rcpt->address, probe, mem, &found) || (found.flags & RESOLVE_FAIL)) {
 		to_service(r, "retry", "4.3.0 address resolver failure");
 		return;
 	} else if (found.flags & RESOLVE_ERROR) {
@@ -85,7 +85,9 @@ route(struct message *m, struct routed *r)
 		r->nexthop = found.nexthop;
 		r->rcpt->address = found.recipient;
 	}
-	if (m->expire && (m->logs & DELIVERY_LOG_DEFER) == 0)
+	if (probe && message_probes > (size_t)conf.address_verify_pending_request_limit)
+		to_service(r, "retry", "4.3.2 Too many address verification requests");
+	else if (m->expire && (m->logs & DELIVERY_LOG_DEFER) == 0)
 		to_service(r, "retry", "4.7.0 message is administratively expired");
 	else if (is_deferred_transport(r->transport))
 		to_service(r, "retry", "4.3.2 deferred transport");
@@ -93,9 +95,9 @@ route(struct message *m, struct routed *r)
 
 /* With a recipient limit of 1 the recipient, without its extension, is the destination. */
 static struct span
-queue_key(struct message *m, const struct routed *r, const struct transport *t)
+queue_key(struct arena *mem, const struct routed *r, const struct transport *t)
 {
-	struct span host = span_lower(r->nexthop, m->batch), local, domain;
+	struct span host = span_lower(r->nexthop, mem), local, domain;
 
 	if (t->recipient_limit != 1 || span_is(r->transport, conf.error_service_name) || span_is(r->transport, "retry"))
 		return host;
@@ -104,7 +106,7 @@ queue_key(struct message *m, const struct routed *r, const struct transport *t)
 
 	if (ext > 0)
 		local = span_to(local, ext);
-	return span_str(arena_printf(m->batch, "%.*s@%.*s", SPAN_ARG(span_lower(local, m->batch)), SPAN_ARG(host)));
+	return span_str(arena_printf(mem, "%.*s@%.*s", SPAN_ARG(span_lower(local, mem)), SPAN_ARG(host)));
 }
 
 static int
@@ -121,17 +123,20 @@ by_destination(const void *x, const void *y)
 }
 
 static struct entry *
-new_entry(struct message *m, struct dest *d, const struct routed *r, size_t n)
+new_entry(struct message *m, struct batch *b, struct dest *d, const struct routed *r, size_t n)
 {
-	struct entry *e = ARENA_NEW(m->batch, struct entry);
+	struct entry *e = ARENA_NEW(b->mem, struct entry);
 
 	e->msg = m;
+	e->batch = b;
 	e->dest = d;
 	e->nrcpt = n;
-	e->rcpt = ARENA_ARRAY(m->batch, struct recipient, n);
+	e->rcpt = ARENA_ARRAY(b->mem, struct recipient, n);
 	for (size_t i = 0; i < n; i++)
 		e->rcpt[i] = *r[i].rcpt;
 	m->entries++;
+	b->entries++;
+	message_recipients += (long)n;
 	return e;
 }
 
@@ -151,7 +156,7 @@ run_length(const struct message *m, const struct routed *r, size_t n, int limit)
 
 /* Mail to our own double-bounce address ends here: an answer would loop. */
 static bool
-is_double_bounce(struct message *m, const struct recipient *r)
+is_double_bounce(struct message *m, struct arena *mem, const struct recipient *r)
 {
 	struct span local, domain;
 	struct resolved found;
@@ -159,13 +164,13 @@ is_double_bounce(struct message *m, const struct recipient *r)
 	(void)address_split(r->address, &local, &domain);
 	if (!span_iis(local, conf.double_bounce_sender))
 		return false;
-	return resolve_address(m->sender, r->address, false, m->batch, &found) && (found.flags & RESOLVE_CLASS_LOCAL);
+	return resolve_address(m->sender, r->address, false, mem, &found) && (found.flags & RESOLVE_CLASS_LOCAL);
 }
 
 static void
-drop_double_bounce(struct message *m, const struct recipient *r)
+drop_double_bounce(struct message *m, struct arena *mem, const struct recipient *r)
 {
-	struct delivery d = { .mem = m->batch, .queue_id = span_str(m->id), .arrival = m->arrival, .fd = -1 };
+	struct delivery d = { .mem = mem, .queue_id = span_str(m->id), .arrival = m->arrival, .fd = -1 };
 	struct delivery_rcpt rcpt = { .original = r->original, .address = r->address };
 	struct dsn_text t = { .code = { 2, 0, 0 }, .reason = SPAN("undeliverable postmaster notification discarded") };
 	int fd;
@@ -177,25 +182,33 @@ drop_double_bounce(struct message *m, const struct recipient *r)
 	}
 }
 
-void
-recipients_assign(struct message *m, struct recipient *rcpt, size_t n)
+/* A transport each of what was routed, in order. */
+static void
+schedule_each(const struct routed *all, size_t n)
 {
-	struct routed *all = ARENA_ARRAY(m->batch, struct routed, n + 1);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || !span_eq(all[i].transport, all[i - 1].transport))
+			transport_schedule(transport_find(all[i].transport));
+}
+
+void
+recipients_assign(struct message *m, struct batch *b, struct recipient *rcpt, size_t n)
+{
+	struct routed *all = ARENA_ARRAY(b->mem, struct routed, n + 1);
 	size_t k = 0;
 
 	if (m->redirect.n > 0 && n > 0) {
 		rcpt[0].address = m->redirect;
 		n = 1;
 	}
-	m->entries++;			/* held until all are assigned */
 	for (size_t i = 0; i < n; i++) {
-		if (is_double_bounce(m, &rcpt[i])) {
-			drop_double_bounce(m, &rcpt[i]);
+		if (is_double_bounce(m, b->mem, &rcpt[i])) {
+			drop_double_bounce(m, b->mem, &rcpt[i]);
 			continue;
 		}
 		all[k] = (struct routed){ .rcpt = &rcpt[i] };
-		route(m, &all[k]);
-		all[k].queue = queue_key(m, &all[k], transport_find(all[k].transport));
+		route(m, b->mem, &all[k]);
+		all[k].queue = queue_key(b->mem, &all[k], transport_find(all[k].transport));
 		k++;
 	}
 	qsort(all, k, sizeof *all, by_destination);
@@ -204,21 +217,17 @@ recipients_assign(struct message *m, struct recipient *rcpt, size_t n)
 		size_t run = run_length(m, &all[i], k - i, t->recipient_limit);
 		struct dest *d = dest_find(t, all[i].queue, all[i].nexthop);
 
-		dest_add(d, new_entry(m, d, &all[i], run));
+		dest_add(d, new_entry(m, b, d, &all[i], run));
 		i += run;
 	}
-	for (size_t i = 0; i < k; i++)
-		if (i == 0 || !span_eq(all[i].transport, all[i - 1].transport))
-			transport_schedule(transport_find(all[i].transport));
-	if (--m->entries == 0)
-		message_finish(m);
+	schedule_each(all, k);
 }
 
 void
 entry_redirect(struct entry *e, const char *transport, const char *nexthop)
 {
 	struct transport *t = transport_find(span_str(transport));
-	struct span name = span_lower(span_str(nexthop), e->msg->batch);
+	struct span name = span_lower(span_str(nexthop), e->batch->mem);
 
 	e->dest = dest_find(t, name, span_str(nexthop));
 	dest_add(e->dest, e);

@@ -61,12 +61,29 @@ read_limits(struct transport *t)
 	t->cohort_limit = service_number(t->name, "_destination_concurrency_failed_cohort_limit");
 	t->positive = service_feedback(t->name, "_destination_concurrency_positive_feedback");
 	t->negative = service_feedback(t->name, "_destination_concurrency_negative_feedback");
+	t->slot_cost = service_number(t->name, "_delivery_slot_cost");
+	t->slot_loan = service_number(t->name, "_delivery_slot_loan");
+	t->slot_discount = service_number(t->name, "_delivery_slot_discount");
+	t->minimum_slots = service_number(t->name, "_minimum_delivery_slots");
+	t->pool = service_number(t->name, "_recipient_limit");
+	t->extra_pool = service_number(t->name, "_extra_recipient_limit");
+	t->refill_limit = service_number(t->name, "_recipient_refill_limit");
+	t->refill_delay = service_number(t->name, "_recipient_refill_delay");
+	t->pace = service_number(t->name, "_transport_rate_delay");
 	if (t->rate_delay > 0)
 		t->concurrency_limit = 1;
 	if (t->initial < 1)
 		t->initial = 1;
 	if (t->concurrency_limit > 0 && t->initial > t->concurrency_limit)
 		t->initial = t->concurrency_limit;
+}
+
+static bool
+by_first_job(const void *a, const void *b)
+{
+	const struct dest *x = a, *y = b;
+
+	return x->first->job->order < y->first->job->order;
 }
 
 struct transport *
@@ -83,6 +100,7 @@ transport_find(struct span name)
 		log_out_of_memory();
 	t->name = span_strdup(name);
 	t->dests = hash_new();
+	t->ready = HEAP_INIT(struct dest, place, by_first_job);
 	t->next = all;
 	all = t;
 	read_limits(t);
@@ -90,30 +108,82 @@ transport_find(struct span name)
 	return t;
 }
 
+/* Nobody delivers: everything that waits goes to the retry service, whatever its destination allows. */
+static void
+give_up(struct transport *t)
+{
+	bool is_retry = strcmp(t->name, "retry") == 0;
+	struct job *j = t->first;
+
+	while (j != NULL) {
+		struct entry *e = j->first == NULL ? NULL : j->first->first;
+
+		if (e == NULL) {
+			j = j->next;	/* has unread recipients */
+			continue;
+		}
+		entry_withdraw(e);
+		if (is_retry)
+			entry_defer_here(e, "mail transport unavailable");
+		else
+			entry_redirect(e, "retry", "4.3.0 mail transport unavailable");
+		j = t->first;
+	}
+}
+
+static void
+pace_over(void *arg, unsigned events)
+{
+	struct transport *t = arg;
+
+	(void)events;
+	t->pace_timer = NULL;
+	t->pace_over = true;
+	transport_schedule(t);
+}
+
+/* transport_rate_delay: one delivery at a time, and a pause between an agent's hello and its request. */
+static bool
+pace_allows(struct transport *t)
+{
+	if (t->pace == 0)
+		return true;
+	if (t->busy > 0 || t->pace_timer != NULL)
+		return false;
+	if (!t->pace_over)
+		t->pace_timer = loop_after(qmgr_loop, (int64_t)t->pace * 1000, pace_over, t);
+	return t->pace_over;
+}
+
+/* Deliveries that could start now, as far as it matters for the number of connections to open. */
+static size_t
+deliverable(const struct transport *t, size_t enough)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->ready.v.n && n < enough; i++)
+		n += (*VEC_AT(&t->ready.v, struct dest *, i))->todo;
+	return n;
+}
+
 void
 transport_schedule(struct transport *t)
 {
-	size_t want = 0;
-
 	if (t->dead) {
-		while (t->ready_first != NULL) {
-			struct dest *d = t->ready_first;
-			struct entry *e = d->first;
-
-			dest_remove(d, e);
-			dest_update(d);
-			if (strcmp(t->name, "retry") == 0)
-				entry_defer_here(e, "mail transport unavailable");
-			else
-				entry_redirect(e, "retry", "4.3.0 mail transport unavailable");
-		}
+		give_up(t);
 		return;
 	}
-	while (t->ready_first != NULL && agent_deliver(t, t->ready_first))
-		continue;
-	for (const struct dest *d = t->ready_first; d != NULL && want < 2; d = d->next)
-		want += d->todo;
-	if (want > t->pending)
+	while (heap_first(&t->ready) != NULL && agent_is_free(t) && pace_allows(t)) {
+		struct entry *e = job_select(t);
+		struct message *m = e->msg;
+
+		t->pace_over = false;
+		agent_deliver(t, e);
+		job_refill(m, t);
+	}
+	size_t want = deliverable(t, AGENTS_PENDING + t->pending);
+
+	if (want > t->pending && !agent_is_free(t))
 		agents_connect(t, want);
 }
 

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/log.h"
-#include "base/vec.h"
 #include "io/loop.h"
 
 #define LOOP_BATCH 64
@@ -29,7 +29,7 @@ struct timer {
 	struct loop *loop;
 	int64_t at;
 	uint64_t seq;			/* first come, first served at the same time */
-	size_t pos;			/* in the heap */
+	size_t place;			/* in the heap */
 	loop_fn fn;
 	void *arg;
 };
@@ -39,9 +39,17 @@ struct loop {
 	bool stop;
 	int64_t now;
 	uint64_t seq;
-	struct vec heap;		/* of struct timer * */
+	struct heap timers;
 	struct watch *dead;		/* removed during this round; their events may still be queued */
 };
+
+static bool
+earlier(const void *x, const void *y)
+{
+	const struct timer *a = x, *b = y;
+
+	return a->at != b->at ? a->at < b->at : a->seq < b->seq;
+}
 
 struct loop *
 loop_new(void)
@@ -51,7 +59,7 @@ loop_new(void)
 	if (l == NULL)
 		log_out_of_memory();
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
-	l->heap = VEC_INIT(struct timer *);
+	l->timers = HEAP_INIT(struct timer, place, earlier);
 	l->now = clock_ms();
 	return l;
 }
@@ -75,9 +83,9 @@ loop_free(struct loop **lp)
 	if (l == NULL)
 		return;
 	bury(l);
-	for (size_t i = 0; i < l->heap.n; i++)
-		free(*VEC_AT(&l->heap, struct timer *, i));
-	vec_free(&l->heap);
+	for (struct timer *t; (t = heap_first(&l->timers)) != NULL; free(t))
+		heap_remove(&l->timers, t);
+	heap_free(&l->timers);
 	(void)close(l->epoll);
 	free(l);
 	*lp = NULL;
@@ -132,66 +140,6 @@ loop_unwatch(struct watch **wp)
 	*wp = NULL;
 }
 
-static bool
-before(const struct timer *a, const struct timer *b)
-{
-	return a->at != b->at ? a->at < b->at : a->seq < b->seq;
-}
-
-static void
-heap_place(struct loop *l, size_t i, struct timer *t)
-{
-	*VEC_AT(&l->heap, struct timer *, i) = t;
-	t->pos = i;
-}
-
-static void
-heap_up(struct loop *l, size_t i)
-{
-	struct timer *t = *VEC_AT(&l->heap, struct timer *, i);
-
-	while (i > 0) {
-		struct timer *parent = *VEC_AT(&l->heap, struct timer *, (i - 1) / 2);
-
-		if (!before(t, parent))
-			break;
-		heap_place(l, i, parent);
-		i = (i - 1) / 2;
-	}
-	heap_place(l, i, t);
-}
-
-static void
-heap_down(struct loop *l, size_t i)
-{
-	struct timer *t = *VEC_AT(&l->heap, struct timer *, i);
-
-	for (size_t child; (child = 2 * i + 1) < l->heap.n; i = child) {
-		if (child + 1 < l->heap.n && before(*VEC_AT(&l->heap, struct timer *, child + 1),
-		    *VEC_AT(&l->heap, struct timer *, child)))
-			child++;
-		struct timer *c = *VEC_AT(&l->heap, struct timer *, child);
-
-		if (!before(c, t))
-			break;
-		heap_place(l, i, c);
-	}
-	heap_place(l, i, t);
-}
-
-static void
-heap_remove(struct loop *l, size_t i)
-{
-	struct timer *last = *VEC_AT(&l->heap, struct timer *, l->heap.n - 1);
-
-	l->heap.n--;
-	if (i == l->heap.n)
-		return;
-	heap_place(l, i, last);
-	heap_up(l, i);
-	heap_down(l, last->pos);
-}
-
 struct timer *
 loop_after(struct loop *l, int64_t ms, loop_fn fn, void *arg)
 {
@@ -200,9 +148,7 @@ loop_after(struct loop *l, int64_t ms, loop_fn fn, void *arg)
 	if (t == NULL)
 		log_out_of_memory();
 	*t = (struct timer){ .loop = l, .at = clock_ms() + ms, .seq = l->seq++, .fn = fn, .arg = arg };
-	(void)vec_add(&l->heap);
-	heap_place(l, l->heap.n - 1, t);
-	heap_up(l, l->heap.n - 1);
+	heap_add(&l->timers, t);
 	return t;
 }
 
@@ -213,7 +159,7 @@ loop_cancel(struct timer **tp)
 
 	if (t == NULL)
 		return;
-	heap_remove(t->loop, t->pos);
+	heap_remove(&t->loop->timers, t);
 	free(t);
 	*tp = NULL;
 }
@@ -223,14 +169,15 @@ run_timers(struct loop *l)
 {
 	uint64_t horizon = l->seq;	/* timers made by these callbacks wait for the next round */
 
-	while (l->heap.n > 0 && !l->stop) {
-		struct timer *t = *VEC_AT(&l->heap, struct timer *, 0);
+	struct timer *t;
+
+	while ((t = heap_first(&l->timers)) != NULL && !l->stop) {
 		loop_fn fn = t->fn;
 		void *arg = t->arg;
 
 		if (t->at > l->now || t->seq >= horizon)
 			break;
-		heap_remove(l, 0);
+		heap_remove(&l->timers, t);
 		free(t);
 		fn(arg, 0);
 	}
@@ -239,10 +186,11 @@ run_timers(struct loop *l)
 static int
 wait_time(const struct loop *l, int64_t max_ms)
 {
+	const struct timer *t = heap_first(&l->timers);
 	int64_t wait = max_ms;
 
-	if (l->heap.n > 0) {
-		int64_t until = (*VEC_AT(&l->heap, struct timer *, 0))->at - clock_ms();
+	if (t != NULL) {
+		int64_t until = t->at - clock_ms();
 
 		if (until < 0)
 			until = 0;

@@ -15,7 +15,7 @@
 #include "io/pool.h"
 
 struct fifo {
-	struct job *first, **last;
+	struct task *first, **last;
 };
 
 struct pool {
@@ -27,7 +27,7 @@ struct pool {
 };
 
 static void
-append(struct fifo *f, struct job *j)
+append(struct fifo *f, struct task *j)
 {
 	j->next = NULL;
 	if (f->first == NULL)
@@ -36,10 +36,10 @@ append(struct fifo *f, struct job *j)
 	f->last = &j->next;
 }
 
-static struct job *
+static struct task *
 take(struct fifo *f)
 {
-	struct job *j = f->first;
+	struct task *j = f->first;
 
 	if (j != NULL)
 		f->first = j->next;
@@ -54,7 +54,7 @@ run(void *arg)
 
 	(void)pthread_mutex_lock(&p->lock);
 	for (;;) {
-		struct job *j = take(&p->todo);
+		struct task *j = take(&p->todo);
 
 		if (j == NULL) {
 			(void)pthread_cond_wait(&p->work, &p->lock);
@@ -78,7 +78,7 @@ collect(void *arg, unsigned events)
 	struct pool *p = arg;
 	struct fifo finished;
 	uint64_t count;
-	struct job *j;
+	struct task *j;
 
 	(void)events;
 	(void)!read(p->wake_fd, &count, sizeof count);
@@ -115,7 +115,7 @@ pool_new(struct loop *loop, size_t threads)
 }
 
 void
-pool_submit(struct pool *p, struct job *j)
+pool_submit(struct pool *p, struct task *j)
 {
 	(void)pthread_mutex_lock(&p->lock);
 	append(&p->todo, j);

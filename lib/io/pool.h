@@ -1,6 +1,6 @@
 /*
  * pool.h - file operations that may block (rename, unlink, open), done by a few threads beside an event loop.
- * A job's work() runs in a thread and may touch nothing but its own job and the file system; it must not log.
+ * A task's work() runs in a thread and may touch nothing but its own task and the file system; it must not log.
  * Its done() runs in the loop, in the order of completion.
  *
  * SPDX-License-Identifier: ISC
@@ -12,16 +12,16 @@
 
 #include "io/loop.h"
 
-struct job {
-	void (*work)(struct job *);	/* in a thread */
-	void (*done)(struct job *);	/* in the loop; frees the job */
-	struct job *next;		/* the pool's */
+struct task {
+	void (*work)(struct task *);	/* in a thread */
+	void (*done)(struct task *);	/* in the loop; frees the task */
+	struct task *next;		/* the pool's */
 };
 
 struct pool;
 
 /* Threads are started now and live as long as the process. Fatal when they cannot be started. */
 struct pool *pool_new(struct loop *, size_t threads);
-void	pool_submit(struct pool *, struct job *);	/* the job is the caller's memory, usually inside a larger struct */
+void	pool_submit(struct pool *, struct task *);	/* the task is the caller's memory, usually inside a larger struct */
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * test_base.c - spans, buffers, arenas, vectors, hashes, errors, dates.
+ * test_base.c - spans, buffers, arenas, vectors, heaps, hashes, errors, dates.
  *
  * SPDX-License-Identifier: ISC
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/heap.h"
 #include "base/span.h"
 #include "base/vec.h"
 
@@ -169,6 +171,47 @@ test_arena(void **state)
 	arena_free(&a);
 }
 
+struct item {
+	int value;
+	size_t place;
+};
+
+static bool
+smaller(const void *a, const void *b)
+{
+	return ((const struct item *)a)->value < ((const struct item *)b)->value;
+}
+
+/* Everything comes out in order, whatever was removed or changed in between. */
+static void
+test_heap(void **state)
+{
+	static struct item items[200];
+	struct heap h = HEAP_INIT(struct item, place, smaller);
+	unsigned random = 1;
+	int last = INT_MIN, n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 200; i++) {
+		items[i].value = (int)((random = random * 1103515245u + 12345u) >> 16 & 1023u);
+		heap_add(&h, &items[i]);
+	}
+	for (size_t i = 0; i < 200; i += 3)
+		heap_remove(&h, &items[i]);
+	heap_remove(&h, &items[0]);
+	for (size_t i = 1; i < 200; i += 3) {
+		items[i].value = 1023 - items[i].value;
+		heap_moved(&h, &items[i]);
+	}
+	for (struct item *e; (e = heap_first(&h)) != NULL; last = e->value, n++) {
+		assert_true(e->value >= last);
+		heap_remove(&h, e);
+		assert_int_equal(e->place, 0);
+	}
+	assert_int_equal(n, 133);
+	heap_free(&h);
+}
+
 static void
 test_vec(void **state)
 {
@@ -251,7 +294,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_compare), cmocka_unit_test(test_find), cmocka_unit_test(test_take),
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_utf8), cmocka_unit_test(test_buf),
-		cmocka_unit_test(test_arena), cmocka_unit_test(test_vec), cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_arena), cmocka_unit_test(test_vec), cmocka_unit_test(test_heap), cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_err), cmocka_unit_test(test_date),
 	};
 

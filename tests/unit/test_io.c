@@ -137,22 +137,22 @@ test_timers(void **state)
 	loop_free(&l);
 }
 
-struct count_job {
-	struct job job;
+struct count_task {
+	struct task task;
 	struct loop *loop;
 	int *left;
 };
 
 static void
-job_work(struct job *job)
+task_work(struct task *task)
 {
-	(void)job;
+	(void)task;
 }
 
 static void
-job_done(struct job *job)
+task_done(struct task *task)
 {
-	struct count_job *c = (struct count_job *)job;
+	struct count_task *c = (struct count_task *)task;
 
 	if (--*c->left == 0)
 		loop_stop(c->loop);
@@ -161,7 +161,7 @@ job_done(struct job *job)
 static void
 test_pool(void **state)
 {
-	static struct count_job jobs[500];
+	static struct count_task tasks[500];
 	/* The pool lives as long as the process; so does its loop. Static, so that they are no leak. */
 	static struct loop *l;
 	static struct pool *p;
@@ -172,8 +172,8 @@ test_pool(void **state)
 
 	(void)state;
 	for (int i = 0; i < 500; i++) {
-		jobs[i] = (struct count_job){ .job = { .work = job_work, .done = job_done }, .loop = l, .left = &left };
-		pool_submit(p, &jobs[i].job);
+		tasks[i] = (struct count_task){ .task = { .work = task_work, .done = task_done }, .loop = l, .left = &left };
+		pool_submit(p, &tasks[i].task);
 	}
 	loop_run(l);
 	assert_int_equal(left, 0);

@@ -87,6 +87,8 @@ class _Session:
     def __init__(self, sink, conn):
         self.sink = sink
         self.conn = conn
+        if conn.family != socket.AF_UNIX:       # replies to pipelined commands wait for nobody
+            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = conn.makefile("rb")
         self.log = []
         self.msg = Message()
