@@ -46,15 +46,30 @@ struct original {
 	int64_t data_offset, data_size, cont_length;
 	struct timeval arrival;
 	unsigned trace_flags;
+	struct span message_id;		/* original_message_id() */
 };
 void	original_open(struct original *, const char *queue, const char *id);
 void	original_close(struct original *);
+/* Finds the Message-ID in the header. */
+void	original_message_id(struct original *, struct arena *mem);
 /* Text of the message, or of its header only, handed out line by line in pieces. */
 bool	original_copy(const struct original *, bool header_only, bool (*put)(void *arg, struct span text), void *arg);
+
+/* --- template.c: bounce(5) --- */
+struct template {
+	const char *class;		/* "failure" ... */
+	const char *origin;		/* file, or "[built-in]", for warnings */
+	struct span charset, from, subject, copy_subject;	/* from may be empty: template_from() */
+	struct span text;		/* before $name is expanded */
+};
+void	template_init(void);		/* reads bounce_template_file; mistakes are logged */
+const struct template *template_of(enum notice_kind);
+struct span template_from(const struct template *);
+void	template_expand(const struct template *, struct buf *out, struct arena *);	/* ends the process on a bad $name */
+void	template_show(bool expanded, struct buf *out);	/* all of them, as postconf -b or -t prints them */
 
 /* --- text.c --- */
 /* Words of text wrapped at 79 columns, continuation lines indented by 4 blanks; a newline at the end. */
 void	text_wrap(struct buf *out, struct span text);
-void	text_template(struct buf *out, enum notice_kind);
 
 #endif

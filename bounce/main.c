@@ -5,6 +5,8 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -12,6 +14,7 @@
 #include "conf/conf.h"
 #include "mail/delivery.h"
 #include "mail/queue.h"
+#include "mail/verp.h"
 #include "service/service.h"
 #include "smtp/address.h"
 
@@ -52,6 +55,38 @@ postmaster_copy(struct notice *n, const char *to, bool full)
 	return notice_send(&copy);
 }
 
+/* The sender, and a copy to the postmaster who asked for one. */
+static bool
+tell_sender(struct notice *n)
+{
+	if (!notice_send(n))
+		return false;
+	if (in_class("bounce") && !postmaster_copy(n, conf.bounce_notice_recipient, false))
+		log_warning("%s: postmaster notice failed while bouncing to %.*s", n->queue_id, SPAN_ARG(n->request->sender));
+	return true;
+}
+
+/* One notice a recipient, each to an address that names it. */
+static bool
+verp_notices(struct notice *n)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < n->entries->n && ok; i++) {
+		const struct log_entry *e = VEC_AT(n->entries, const struct log_entry, i);
+		struct vec one = VEC_INIT(struct log_entry);
+		struct notice single = *n;
+
+		*(struct log_entry *)vec_add(&one) = *e;
+		single.entries = &one;
+		single.to = verp_sender(n->request->verp, n->request->sender, address_unquote(e->original.n > 0 ? e->original : e->recipient,
+		    n->mem), n->mem);
+		ok = tell_sender(&single);
+		vec_free(&one);
+	}
+	return ok;
+}
+
 static bool
 failure(struct notice *n)
 {
@@ -69,11 +104,7 @@ failure(struct notice *n)
 	}
 	n->full = m->ret_flags != DSN_RET_HDRS;
 	n->to = m->sender;
-	if (!notice_send(n))
-		return false;
-	if (in_class("bounce") && !postmaster_copy(n, conf.bounce_notice_recipient, false))
-		log_warning("%s: postmaster notice failed while bouncing to %.*s", n->queue_id, SPAN_ARG(m->sender));
-	return true;
+	return m->verp.n > 0 && !conf.disable_verp_bounces ? verp_notices(n) : tell_sender(n);
 }
 
 static bool
@@ -178,6 +209,22 @@ serve(struct session *s)
 		arena_reset(s->mem);
 }
 
+/* postconf -b and -t. */
+static _Noreturn void
+show_and_exit(void)
+{
+	struct buf out = {0};
+	bool expanded = strcmp(service_env.name, "expand_templates") == 0;
+
+	if (!expanded && strcmp(service_env.name, "dump_templates") != 0)
+		log_fatal("unexpected service name in stand-alone mode: %s", service_env.name);
+	template_show(expanded, &out);
+	bool ok = fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0;
+
+	buf_free(&out);
+	exit(ok ? 0 : 1);
+}
+
 static void
 init(void)
 {
@@ -186,6 +233,9 @@ init(void)
 	} logs[] = { { conf.bounce_service_name, "bounce" }, { conf.defer_service_name, "defer" },
 		     { conf.trace_service_name, "trace" } };
 
+	template_init();
+	if (service_env.stand_alone)
+		show_and_exit();
 	for (size_t i = 0; i < 3; i++)
 		if (strcmp(service_env.name, logs[i].service) == 0)
 			log_queue = logs[i].queue;

@@ -13,14 +13,21 @@
 #include "mail/rec.h"
 #include "smtp/address.h"
 
-static const struct {
-	const char *subject, *copy_subject, *log;
-} kinds[] = {
-	[NOTICE_FAILURE] = { "Undelivered Mail Returned to Sender", "Postmaster Copy: Undelivered Mail", "non-delivery" },
-	[NOTICE_DELAY] = { "Delayed Mail (still being retried)", "Postmaster Warning: Delayed Mail", "delay" },
-	[NOTICE_SUCCESS] = { "Successful Mail Delivery Report", "Successful Mail Delivery Report", "delivery status" },
-	[NOTICE_VERIFY] = { "Mail Delivery Status Report", "Mail Delivery Status Report", "delivery status" },
-};
+static const char *const log_words[] = { [NOTICE_FAILURE] = "non-delivery", [NOTICE_DELAY] = "delay",
+	[NOTICE_SUCCESS] = "delivery status", [NOTICE_VERIFY] = "delivery status" };
+
+/* The message needs SMTPUTF8, and so does what is said about it (RFC 6533). */
+static bool
+is_utf8(const struct notice *n)
+{
+	return (n->request->sendopts & SENDOPT_SMTPUTF8) != 0;
+}
+
+static const char *
+address_type(const struct notice *n, struct span address)
+{
+	return is_utf8(n) && !span_is_ascii(address) ? "utf-8" : "rfc822";
+}
 
 static bool
 wants(const struct notice *n, const struct log_entry *e)
@@ -41,21 +48,23 @@ entry(const struct notice *n, size_t i)
 }
 
 static void
-put_header(const struct notice *n, struct buf *out, const char *new_id, const char *boundary)
+put_header(const struct notice *n, struct buf *out, const char *new_id, const char *boundary, const struct original *o)
 {
+	const struct template *t = template_of(n->kind);
+	struct span from = template_from(t);
 	char date[64];
 
 	clock_mail_date(clock_wall().tv_sec, date, sizeof date);
 	buf_printf(out, "Received: by %s (%s)\n\tid %s; %s\n", conf.myhostname, conf.mail_name, new_id, date);
 	buf_printf(out, "Date: %s\n", date);
-	if (strcmp(conf.header_from_format, "obsolete") == 0)
-		buf_str(out, "From: MAILER-DAEMON (Mail Delivery System)\n");
-	else
-		buf_str(out, "From: Mail Delivery System <MAILER-DAEMON>\n");
-	buf_printf(out, "Subject: %s\n", n->postmaster ? kinds[n->kind].copy_subject : kinds[n->kind].subject);
+	buf_printf(out, "From: %.*s\n", SPAN_ARG(from));
+	buf_printf(out, "Subject: %.*s\n", SPAN_ARG(n->postmaster && t->copy_subject.n > 0 ? t->copy_subject : t->subject));
 	buf_str(out, "To: ");
 	address_quote_to(out, n->to);
-	buf_printf(out, "\nAuto-Submitted: %s\nMIME-Version: 1.0\n", n->postmaster ? "auto-generated" : "auto-replied");
+	buf_byte(out, '\n');
+	if (conf.enable_threaded_bounces && o->message_id.n > 0)
+		buf_printf(out, "References: %.*s\nIn-Reply-To: %.*s\n", SPAN_ARG(o->message_id), SPAN_ARG(o->message_id));
+	buf_printf(out, "Auto-Submitted: %s\nMIME-Version: 1.0\n", n->postmaster ? "auto-generated" : "auto-replied");
 	buf_printf(out, "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"%s\"\n", boundary);
 	if (conf.smtputf8_enable)
 		buf_str(out, "Content-Transfer-Encoding: 8bit\n");
@@ -81,13 +90,16 @@ put_paragraph(const struct notice *n, struct buf *out, const struct log_entry *e
 static void
 put_text_part(const struct notice *n, struct buf *out, const char *boundary)
 {
+	const struct template *t = template_of(n->kind);
+	struct span charset = t->charset;
+
+	if (span_iis(charset, "us-ascii") && conf.smtputf8_enable)
+		charset = SPAN("utf-8");
 	buf_printf(out, "\n--%s\nContent-Description: Notification\n", boundary);
-	if (conf.smtputf8_enable)
-		buf_str(out, "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n");
-	else
-		buf_str(out, "Content-Type: text/plain; charset=us-ascii\n\n");
+	buf_printf(out, "Content-Type: text/plain; charset=%.*s\n%s\n", SPAN_ARG(charset),
+	    conf.smtputf8_enable ? "Content-Transfer-Encoding: 8bit\n" : "");
 	if (!n->postmaster)
-		text_template(out, n->kind);
+		template_expand(t, out, n->mem);
 	for (size_t i = 0; i < n->entries->n; i++)
 		if (wants(n, entry(n, i)))
 			put_paragraph(n, out, entry(n, i));
@@ -104,11 +116,21 @@ put_mail_name(struct buf *out)
 }
 
 static void
+put_sender(const struct notice *n, struct buf *out)
+{
+	if (n->request->sender.n > 0)
+		address_quote_to(out, n->request->sender);
+	else
+		buf_printf(out, "MAILER-DAEMON@%s", conf.myhostname);
+}
+
+static void
 put_message_fields(const struct notice *n, struct buf *out, const char *boundary, const struct original *o)
 {
 	char date[64];
 
-	buf_printf(out, "--%s\nContent-Description: Delivery report\nContent-Type: message/delivery-status\n", boundary);
+	buf_printf(out, "--%s\nContent-Description: Delivery report\nContent-Type: message/%s\n", boundary,
+	    is_utf8(n) ? "global-delivery-status\nContent-Transfer-Encoding: 8bit" : "delivery-status");
 	buf_printf(out, "\nReporting-MTA: dns; %s\n", conf.myhostname);
 	if (n->request->envelope_id.n > 0)
 		buf_printf(out, "Original-Envelope-Id: %.*s\n", SPAN_ARG(span_printable(n->request->envelope_id, n->mem)));
@@ -116,11 +138,8 @@ put_message_fields(const struct notice *n, struct buf *out, const char *boundary
 	put_mail_name(out);
 	buf_printf(out, "-Queue-ID: %s\nX-", n->queue_id);
 	put_mail_name(out);
-	buf_str(out, "-Sender: rfc822; ");
-	if (n->request->sender.n > 0)
-		address_quote_to(out, n->request->sender);
-	else
-		buf_printf(out, "MAILER-DAEMON@%s", conf.myhostname);
+	buf_printf(out, "-Sender: %s; ", address_type(n, n->request->sender));
+	put_sender(n, out);
 	buf_byte(out, '\n');
 	if (o->arrival.tv_sec > 0) {
 		clock_mail_date(o->arrival.tv_sec, date, sizeof date);
@@ -168,11 +187,11 @@ put_recipient_fields(const struct notice *n, struct buf *out, const struct log_e
 {
 	char date[64];
 
-	buf_printf(out, "\nFinal-Recipient: rfc822; %.*s\n", SPAN_ARG(e->recipient));
+	buf_printf(out, "\nFinal-Recipient: %s; %.*s\n", address_type(n, e->recipient), SPAN_ARG(e->recipient));
 	if (e->dsn_orcpt.n > 0)
 		buf_printf(out, "Original-Recipient: %.*s\n", SPAN_ARG(e->dsn_orcpt));
 	else if (e->original.n > 0)
-		buf_printf(out, "Original-Recipient: rfc822; %.*s\n", SPAN_ARG(e->original));
+		buf_printf(out, "Original-Recipient: %s; %.*s\n", address_type(n, e->original), SPAN_ARG(e->original));
 	buf_printf(out, "Action: %s\nStatus: %.*s\n", action(n, e), SPAN_ARG(e->status));
 	put_diagnostic(out, e);
 	if (n->kind == NOTICE_DELAY && o->arrival.tv_sec > 0) {
@@ -203,15 +222,15 @@ put_original(const struct notice *n, struct cleanup_client *c, const char *bound
 
 	buf_printf(&out, "\n--%s\nContent-Description: %s\n", boundary, reports ? "Message Headers" :
 	    head ? "Undelivered Message Headers" : "Undelivered Message");
-	buf_printf(&out, "Content-Type: %s\n", head ? "text/rfc822-headers" : "message/rfc822");
+	buf_printf(&out, "Content-Type: %s\n", is_utf8(n) ? (head ? "message/global-headers" : "message/global") :
+	    head ? "text/rfc822-headers" : "message/rfc822");
 	if (conf.smtputf8_enable)
 		buf_str(&out, "Content-Transfer-Encoding: 8bit\n");
 	if (o->fd < 0) {
 		buf_str(&out, "\n\t--- Undelivered message unavailable ---\n");
 	} else {
 		buf_str(&out, "\nReturn-Path: <");
-		if (n->request->sender.n > 0)
-			address_quote_to(&out, n->request->sender);
+		put_sender(n, &out);
 		buf_str(&out, ">\n");
 	}
 	bool ok = cleanup_text(c, buf_view(&out));
@@ -228,8 +247,6 @@ put_envelope(const struct notice *n, struct cleanup_client *c)
 	cleanup_attr(c, "log_message_origin", SPAN("local"));
 	cleanup_attr(c, "trace_flags", SPAN("0"));
 	cleanup_rec(c, REC_FROM, n->from);
-	if (n->postmaster)
-		cleanup_attr(c, "notify_flags", SPAN("1"));
 	cleanup_rec(c, REC_ORIG_RCPT, n->to);
 	cleanup_rec(c, REC_RCPT, n->to);
 }
@@ -242,8 +259,10 @@ write_notice(const struct notice *n, struct cleanup_client *c)
 	const char *boundary = arena_printf(n->mem, "%s.%ld/%s", n->queue_id, (long)clock_wall().tv_sec, conf.myhostname);
 
 	original_open(&o, n->queue_name, n->queue_id);
+	if (conf.enable_threaded_bounces)
+		original_message_id(&o, n->mem);
 	put_envelope(n, c);
-	put_header(n, &out, cleanup_queue_id(c), boundary);
+	put_header(n, &out, cleanup_queue_id(c), boundary, &o);
 	put_text_part(n, &out, boundary);
 	put_message_fields(n, &out, boundary, &o);
 	for (size_t i = 0; i < n->entries->n; i++)
@@ -270,13 +289,13 @@ notice_send(const struct notice *n)
 {
 	struct err e = {0};
 	struct span reason;
-	struct cleanup_client *c = cleanup_start(CLEANUP_FLAG_INTERNAL, &e);
+	struct cleanup_client *c = cleanup_start(CLEANUP_FLAG_INTERNAL | (is_utf8(n) ? CLEANUP_FLAG_SMTPUTF8 : 0u), &e);
 
 	if (c == NULL) {
 		log_warning("%s: %s", n->queue_id, e.text);
 		return false;
 	}
-	log_info("%s: %s %s notification: %s", n->queue_id, n->postmaster ? "postmaster" : "sender", kinds[n->kind].log,
+	log_info("%s: %s %s notification: %s", n->queue_id, n->postmaster ? "postmaster" : "sender", log_words[n->kind],
 	    cleanup_queue_id(c));
 	if (nobody_wants(n)) {
 		cleanup_cancel(&c);

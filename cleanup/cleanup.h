@@ -66,9 +66,6 @@ struct message {
 	struct span message_id, resent_id;
 };
 
-enum {						/* rec_size.sendopts */
-	SENDOPT_SMTPUTF8 = 1, SENDOPT_HEADER_UTF8 = 2, SENDOPT_SENDER_UTF8 = 4,
-};
 /* What non-ASCII text means for a client that could not declare it. */
 static inline int64_t
 utf8_detected(const struct message *m)

@@ -15,6 +15,7 @@
 #include "io/sock.h"
 #include "ipc/conn.h"
 #include "mail/bounce_client.h"
+#include "mail/verp.h"
 #include "qmgr/qmgr.h"
 
 #define BACK_TO_BACK_MS	1000
@@ -214,6 +215,7 @@ static void
 send_request(struct agent *a, struct dest *d, struct entry *e)
 {
 	struct message *m = e->msg;
+	const struct recipient *first = &e->rcpt[0];
 	struct ipc_delivery_rcpt *rcpt = calloc(e->nrcpt, sizeof *rcpt);
 	struct ipc_delivery r = {
 		.flags = request_flags(d, m), .queue_name = SPAN("active"), .queue_id = span_str(m->id),
@@ -228,6 +230,8 @@ send_request(struct agent *a, struct dest *d, struct entry *e)
 
 	if (rcpt == NULL)
 		log_out_of_memory();
+	if (m->verp.n > 0)
+		r.sender = verp_sender(m->verp, m->sender, first->original.n > 0 ? first->original : first->address, e->batch->mem);
 	for (size_t i = 0; i < e->nrcpt; i++) {
 		const struct recipient *from = &e->rcpt[i];
 

@@ -448,6 +448,10 @@ admit(const struct activation *a)
 	if (m->create_time == 0)
 		m->create_time = m->arrival.tv_sec;
 	log_active(m);
+	if (m->verp.n > 0 && m->sender.n == 0) {
+		log_warning("%s: ignoring VERP request for null sender", m->id);
+		m->verp = SPAN_NULL;
+	}
 	assign(m, &in);
 }
 

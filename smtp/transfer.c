@@ -58,7 +58,7 @@ send_mail(struct transfer *t)
 		buf_printf(&b, " ENVID=%.*s", SPAN_ARG(smtp_xtext_encode(d->envelope_id, d->mem)));
 	if ((f & FEATURE_DSN) != 0 && d->ret_flags != 0)
 		buf_printf(&b, " RET=%s", d->ret_flags == DSN_RET_HDRS ? "HDRS" : "FULL");
-	if ((f & FEATURE_SMTPUTF8) != 0 && (d->sendopts & 1) != 0)
+	if ((f & FEATURE_SMTPUTF8) != 0 && (d->sendopts & SENDOPT_SMTPUTF8) != 0)
 		buf_str(&b, " SMTPUTF8");
 	if ((f & FEATURE_AUTH) != 0 && conf.smtp_send_dummy_mail_auth)
 		buf_str(&b, " AUTH=<>");
@@ -372,7 +372,7 @@ unsuitable(struct transfer *t)
 		why = dsn_printf(d->mem, (struct dsn){ 5, 3, 4 }, "message size %lld exceeds size limit %lld of server %s",
 		    (long long)d->data_size, (long long)s->size_limit, s->id);
 		s->quit_sent = true;	/* no word is lost on it, as in the reference */
-	} else if ((d->sendopts & 1) != 0 && (d->sendopts & 14) != 0 && (s->features & FEATURE_SMTPUTF8) == 0) {
+	} else if ((d->sendopts & SENDOPT_SMTPUTF8) != 0 && (d->sendopts & SENDOPT_ANY_UTF8) != 0 && (s->features & FEATURE_SMTPUTF8) == 0) {
 		why = dsn_printf(d->mem, (struct dsn){ t->w->last ? 5u : 4u, 6, 7 }, "message requires SMTPUTF8, but no server was found that "
 		    "supports SMTPUTF8. The last attempted server was %s", s->id);
 	} else {

@@ -174,11 +174,18 @@ delivery_deferred(struct delivery *d, struct delivery_rcpt *r, const char *relay
 	delivery_log(d, r, relay, &t, "deferred");
 }
 
+/* The sender was told of a delay and would like to hear that it has come to its end. */
+static bool
+delay_is_over(const struct delivery *d, const struct delivery_rcpt *r)
+{
+	return (d->flags & DELIVERY_FLAG_REC_DELAY) != 0 && (r->notify == 0 || (r->notify & DSN_NOTIFY_DELAY) != 0);
+}
+
 void
 delivery_sent(struct delivery *d, struct delivery_rcpt *r, const char *relay, const struct dsn_text *text)
 {
 	struct dsn_text t = with_class(text, 2);
-	const bool asked = (r->notify & DSN_NOTIFY_SUCCESS) != 0 && !d->dsn_passed_on;
+	const bool asked = ((r->notify & DSN_NOTIFY_SUCCESS) != 0 && !d->dsn_passed_on) || delay_is_over(d, r);
 
 	if (d->flags & DELIVERY_FLAG_USER_PROBE) {
 		append_verdict(d, r, relay, t, "deliverable");

@@ -45,6 +45,11 @@ struct rec {
 /* Consume one record. False: incomplete, over-long length, or empty input; *in is untouched. */
 bool	rec_take(struct span *in, struct rec *out);
 
+enum {				/* rec_size.sendopts: who needs SMTPUTF8, and why (RFC 6531) */
+	SENDOPT_SMTPUTF8 = 1, SENDOPT_HEADER_UTF8 = 2, SENDOPT_SENDER_UTF8 = 4, SENDOPT_RCPT_UTF8 = 8,
+	SENDOPT_ANY_UTF8 = 2 | 4 | 8,
+};
+
 /* Fields of a C record; six decimals (older files: three or more). */
 struct rec_size {
 	int64_t data_size, data_offset, rcpt_count, qmgr_flags, cont_length, sendopts;

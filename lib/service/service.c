@@ -96,6 +96,8 @@ check_flags(const struct service *svc)
 	if ((svc->flags & SERVICE_PRIVILEGED) && service_options.unprivileged)
 		log_fatal("service %s requires a privileged user: set the \"unprivileged\" column of master.cf to \"n\"",
 		    service_env.name);
+	if (service_env.stand_alone)
+		return;			/* limits are master's */
 	if ((svc->flags & SERVICE_ONE) && !service_env.single_process)
 		log_fatal("service %s requires a process limit of 1", service_env.name);
 	if ((svc->flags & SERVICE_NO_LIMIT) && !service_options.no_limit)
@@ -142,6 +144,7 @@ service_main(const struct service *svc, int argc, char **argv)
 	if (chdir(conf.queue_directory) != 0)
 		log_fatal("chdir %s: %s", conf.queue_directory, strerror(errno));
 	logging_configured(service_env.program);
+	log_set_console(log_tag());
 	check_flags(svc);
 	run_debugger();
 	if (svc->init != NULL)

@@ -265,8 +265,6 @@ SHOW_OURS = {
 
 @pytest.mark.parametrize("name", SHOW_CASES)
 def test_postconf_show(box, name):
-    if name in ("-b", "-t") and not (SELF_CHECK or REFERENCE_ONLY):
-        pytest.skip("later: bounce templates are not in this release (README)")
     batched(box, "show", show_case, SHOW_CASES, name, ours_expect=SHOW_OURS.get(name))
 
 
