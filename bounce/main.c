@@ -13,6 +13,7 @@
 #include "bounce/bounce.h"
 #include "conf/conf.h"
 #include "mail/delivery.h"
+#include "mail/flush_client.h"
 #include "mail/queue.h"
 #include "mail/verp.h"
 #include "service/service.h"
@@ -172,6 +173,17 @@ make_report(const struct ipc_bounce_send *m, struct arena *mem)
 	return ok;
 }
 
+/* flush(8) wants to know which destinations have mail waiting. */
+static void
+tell_flush(const struct ipc_bounce_append *m)
+{
+	struct span local, domain;
+
+	for (size_t i = 0; i < m->rcpt.n; i++)
+		if (address_split(m->rcpt.p[i].address, &local, &domain))
+			flush_add(domain, m->queue_id);
+}
+
 static bool
 step(struct stream *peer, struct arena *mem)
 {
@@ -198,7 +210,11 @@ step(struct stream *peer, struct arena *mem)
 		answer.status = log_append(log_queue, &u.append, mem) ? 0 : 1;
 	else
 		answer.status = make_report(&u.send, mem) ? 0 : 1;
-	return ipc_send(peer, IPC_status, &answer);
+	bool ok = ipc_send(peer, IPC_status, &answer);
+
+	if (kind == IPC_bounce_append && answer.status == 0 && strcmp(log_queue, "defer") == 0)
+		tell_flush(&u.append);
+	return ok;
 }
 
 static void
@@ -234,6 +250,7 @@ init(void)
 		     { conf.trace_service_name, "trace" } };
 
 	template_init();
+	flush_prepare();
 	if (service_env.stand_alone)
 		show_and_exit();
 	for (size_t i = 0; i < 3; i++)

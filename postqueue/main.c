@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "io/sock.h"
+#include "mail/flush_client.h"
 #include "mail/queue.h"
 #include "mail/trigger.h"
 #include "mail/user_acl.h"
@@ -142,7 +143,7 @@ flush_all(void)
 }
 
 static void
-flush_site(const char *site)
+flush_destination(const char *site)
 {
 	struct span host;
 	size_t n = strlen(site);
@@ -151,8 +152,13 @@ flush_site(const char *site)
 	if (!(site[0] == '[' ? address_literal_take(span_str(site), &host) : address_hostname_ok(span_str(site))))
 		log_fatal("Cannot flush mail queue - invalid destination: \"%.*s%s\"", SITE_SHOWN, site,
 		    n > SITE_SHOWN ? "..." : "");
-	/* Without flush(8) this holds for every destination. */
-	log_fatal("Flush service is not configured for destination \"%s\"", site);
+	flush_prepare();
+	switch (flush_site(span_str(site))) {
+	case FLUSH_OK: break;
+	case FLUSH_BAD: log_fatal("Invalid request: \"%s\"", site);
+	case FLUSH_DENIED: log_fatal("Flush service is not configured for destination \"%s\"", site);
+	default: system_is_down();
+	}
 }
 
 static void
@@ -175,7 +181,7 @@ act(int action, const char *value)
 	case 'p': show_queue(&format_text); break;
 	case 'j': show_queue(&format_json); break;
 	case 'f': flush_all(); break;
-	case 's': flush_site(value); break;
+	case 's': flush_destination(value); break;
 	case 'i': flush_file(value); break;
 	default: log_fatal("%s", usage);
 	}

@@ -1,10 +1,11 @@
 /*
- * cmd_etrn.c - ETRN (RFC 1985). Per-destination flush logs are flush(8)'s; until they exist every domain is refused.
+ * cmd_etrn.c - ETRN (RFC 1985): a destination asks for its mail. flush(8) knows which messages that is.
  *
  * SPDX-License-Identifier: ISC
  */
 #include "base/log.h"
 #include "conf/conf.h"
+#include "mail/flush_client.h"
 #include "smtp/address.h"
 #include "smtpd/restrict.h"
 #include "smtpd/smtpd.h"
@@ -14,6 +15,26 @@ refuse(struct smtp_server *server, const char *reply)
 {
 	smtp_server_reply(server, "%s", reply);
 	return false;
+}
+
+static void
+queue_for(struct smtpd *s, struct smtp_server *server)
+{
+	switch (flush_site(span_str(s->etrn))) {
+	case FLUSH_OK:
+		smtp_server_reply(server, "250 Queuing started");
+		return;
+	case FLUSH_BAD:
+		log_warning("bad ETRN %s... from %s", s->etrn, s->client.id);
+		smtp_server_reply(server, "458 Unable to queue messages");
+		return;
+	case FLUSH_DENIED:
+		log_warning("reject: ETRN %s... from %s", s->etrn, s->client.id);
+		smtp_server_reply(server, "459 <%s>: service unavailable", s->etrn);
+		return;
+	default:
+		smtp_server_reply(server, "458 Unable to queue messages");
+	}
 }
 
 bool
@@ -38,12 +59,10 @@ cmd_etrn(struct smtp_server *server, struct span args)
 		return refuse(server, "501 Error: invalid parameter syntax");
 	}
 	reply = check_etrn(s);
-	if (reply == NULL) {
-		log_warning("reject: ETRN %s... from %s", s->etrn, s->client.id);
-		smtp_server_reply(server, "459 <%s>: service unavailable", s->etrn);
-	} else {
+	if (reply == NULL)
+		queue_for(s, server);
+	else
 		smtp_server_reply(server, "%s", reply);
-	}
 	s->etrn = NULL;
 	return false;
 }

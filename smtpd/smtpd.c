@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "mail/flush_client.h"
 #include "map/match.h"
 #include "map/maps.h"
 #include "smtp/address.h"
@@ -418,6 +419,7 @@ smtpd_init(void)
 	smtpd_ehlo_init();
 	reply_edit_init();
 	recipient_init();
+	flush_prepare();
 	restrict_init();
 }
 

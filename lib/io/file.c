@@ -94,30 +94,40 @@ file_write_all(int fd, const void *data, size_t n)
 }
 
 bool
-file_read_all(const char *path, size_t max, struct buf *out, struct err *e)
+file_read_fd(int fd, size_t max, struct buf *out)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t got;
 
-	if (fd < 0)
-		return err_temp(e, "open %s: %s", path, strerror(errno));
-	for (;;) {
+	do {
 		buf_reserve(out, 65536);
 		got = read(fd, out->p + out->n, 65536);
-		if (got <= 0 && !(got < 0 && errno == EINTR))
-			break;
 		if (got > 0)
 			out->n += (size_t)got;
 		if (out->n > max) {
-			(void)close(fd);
-			return err_perm(e, "%s: file is larger than %zu bytes", path, max);
+			errno = EFBIG;
+			return false;
 		}
-	}
-	(void)close(fd);
-	if (got < 0)
-		return err_temp(e, "read %s: %s", path, strerror(errno));
+	} while (got > 0 || (got < 0 && errno == EINTR));
 	out->p[out->n] = '\0';
-	return true;
+	return got == 0;
+}
+
+bool
+file_read_all(const char *path, size_t max, struct buf *out, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_temp(e, "open %s: %s", path, strerror(errno));
+	bool ok = file_read_fd(fd, max, out);
+	int why = errno;
+
+	(void)close(fd);
+	if (ok)
+		return true;
+	if (why == EFBIG)
+		return err_perm(e, "%s: file is larger than %zu bytes", path, max);
+	return err_temp(e, "read %s: %s", path, strerror(why));
 }
 
 bool

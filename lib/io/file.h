@@ -28,6 +28,7 @@ bool	file_lock_range(int fd, enum file_lock, bool wait);	/* fcntl(2) on the whol
 bool	file_write_all(int fd, const void *p, size_t n);	/* errno on failure */
 /* Whole content of a file of at most max bytes. */
 bool	file_read_all(const char *path, size_t max, struct buf *out, struct err *e);
+bool	file_read_fd(int fd, size_t max, struct buf *out);	/* from where fd stands; errno, EFBIG when it is longer */
 /* Make a rename durable: fsync the directory that path is in. */
 void	file_sync_parent(const char *path);
 /*
