@@ -48,14 +48,14 @@ entry(const struct notice *n, size_t i)
 }
 
 static void
-put_header(const struct notice *n, struct buf *out, const char *new_id, const char *boundary, const struct original *o)
+put_header(const struct notice *n, struct buf *out, const struct cleanup_client *c, const char *boundary, const struct original *o)
 {
 	const struct template *t = template_of(n->kind);
 	struct span from = template_from(t);
 	char date[64];
 
+	cleanup_put_received(c, out);
 	clock_mail_date(clock_wall().tv_sec, date, sizeof date);
-	buf_printf(out, "Received: by %s (%s)\n\tid %s; %s\n", conf.myhostname, conf.mail_name, new_id, date);
 	buf_printf(out, "Date: %s\n", date);
 	buf_printf(out, "From: %.*s\n", SPAN_ARG(from));
 	buf_printf(out, "Subject: %.*s\n", SPAN_ARG(n->postmaster && t->copy_subject.n > 0 ? t->copy_subject : t->subject));
@@ -262,7 +262,7 @@ write_notice(const struct notice *n, struct cleanup_client *c)
 	if (conf.enable_threaded_bounces)
 		original_message_id(&o, n->mem);
 	put_envelope(n, c);
-	put_header(n, &out, cleanup_queue_id(c), boundary, &o);
+	put_header(n, &out, c, boundary, &o);
 	put_text_part(n, &out, boundary);
 	put_message_fields(n, &out, boundary, &o);
 	for (size_t i = 0; i < n->entries->n; i++)

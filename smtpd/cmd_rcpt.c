@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "mail/dsn.h"
 #include "mail/rewrite.h"
+#include "mail/verify_client.h"
 #include "smtp/address.h"
 #include "smtpd/restrict.h"
 #include "smtpd/smtpd.h"
@@ -171,7 +172,7 @@ accept_rcpt(struct smtpd *s, const struct smtp_path *path, struct smtpd_rcpt *rc
 	}
 	if (s->cleanup == NULL && !smtpd_mail_open(s))
 		return false;
-	rcpt->address = span_copy(path->internal, s->tmem);
+	rcpt->address = verify_is_sender(path->internal) ? verify_stable_sender(s->tmem) : span_copy(path->internal, s->tmem);
 	if (rcpt->orcpt.n == 0)
 		rcpt->orcpt = span_str(arena_printf(s->tmem, "%s;%.*s", span_is_ascii(path->given) ? "rfc822" : "utf-8",
 		    SPAN_ARG(path->given)));

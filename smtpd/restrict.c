@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/vec.h"
 #include "conf/conf.h"
+#include "mail/verify_client.h"
 #include "smtp/address.h"
 #include "smtpd/restrict.h"
 
@@ -338,7 +339,7 @@ check_rcpt(struct smtpd *s)
 	enum verdict v = DUNNO;
 	const char *reply;
 
-	if (is_postmaster(s))
+	if (is_postmaster(s) || verify_is_sender(s->recipient_internal))
 		return NULL;
 	s->rcpt_checked = false;
 	s->defer_permit.reply = NULL;

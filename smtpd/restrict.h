@@ -129,6 +129,7 @@ enum verdict restrict_unknown_domain(struct check *, const struct rule *);
 enum verdict restrict_unauth_destination(struct check *, const struct rule *);
 enum verdict restrict_auth_destination(struct check *, const struct rule *);
 enum verdict restrict_mx_backup(struct check *, const struct rule *);
+enum verdict restrict_unverified(struct check *, const struct rule *);
 enum verdict restrict_unlisted(struct check *, const struct rule *);
 enum verdict restrict_client_access(struct check *, const struct rule *);
 enum verdict restrict_helo_access(struct check *, const struct rule *);

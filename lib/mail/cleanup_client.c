@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
 #include "mail/cleanup_client.h"
@@ -123,6 +124,15 @@ queue_text(struct cleanup_client *c)
 		return;
 	queue_frame(IPC_cleanup_content, &m);
 	buf_reset(&c->text);
+}
+
+void
+cleanup_put_received(const struct cleanup_client *c, struct buf *out)
+{
+	char date[64];
+
+	clock_mail_date(clock_wall().tv_sec, date, sizeof date);
+	buf_printf(out, "Received: by %s (%s)\n\tid %s; %s\n", conf.myhostname, conf.mail_name, c->id, date);
 }
 
 bool

@@ -63,6 +63,8 @@ void	cleanup_rec(struct cleanup_client *, char type, struct span payload);
 void	cleanup_attr(struct cleanup_client *, const char *name, struct span value);	/* nothing when value is empty */
 /* Message text: lines that end in LF, cut anywhere. Sent in large pieces; false once cleanup has gone. */
 bool	cleanup_text(struct cleanup_client *, struct span text);
+/* "Received: by us": the first header lines of mail that we make ourselves. */
+void	cleanup_put_received(const struct cleanup_client *, struct buf *out);
 /* Records for the extracted segment (sendmail -t recipients). */
 void	cleanup_extracted(struct cleanup_client *, char type, struct span payload);
 /* End of message; frees the client. Status bits as above; *reason (in mem) may be empty. */

@@ -18,6 +18,7 @@
 #include "mail/delivery_log.h"
 #include "mail/queue.h"
 #include "mail/rec.h"
+#include "mail/verify_client.h"
 
 static struct timeval
 from_us(int64_t us)
@@ -155,19 +156,30 @@ with_class(const struct dsn_text *t, unsigned class)
 	return out;
 }
 
+/* verify(8) waits for this; a probe is never tried again. */
+static void
+tell_verify(const struct delivery *d, const struct delivery_rcpt *r, enum verify_status status, const struct dsn_text *t)
+{
+	if ((d->flags & DELIVERY_FLAG_MTA_PROBE) != 0 &&
+	    !verify_update(r->original.n > 0 ? r->original : r->address, status, t->reason))
+		log_warning("%.*s: verify service failure", SPAN_ARG(d->queue_id));
+}
+
 void
 delivery_deferred(struct delivery *d, struct delivery_rcpt *r, const char *relay, const struct dsn_text *text)
 {
 	struct dsn_text t = with_class(text, 4);
 
 	r->done = true;
-	d->any_deferred = true;
 	if (d->flags & DELIVERY_FLAG_USER_PROBE)
 		append_verdict(d, r, relay, t, "undeliverable");
 	if (d->flags & DELIVERY_FLAG_PROBE) {
+		tell_verify(d, r, VERIFY_DEFERRED, &t);
 		delivery_log(d, r, relay, &t, "undeliverable");
+		delivery_mark_done(d, r);
 		return;
 	}
+	d->any_deferred = true;
 	if (d->flags & DELIVERY_FLAG_RECORD)
 		append_verdict(d, r, relay, t, "delayed");
 	(void)append(d, BOUNCE_LOG_DEFER, r, &t);
@@ -194,6 +206,7 @@ delivery_sent(struct delivery *d, struct delivery_rcpt *r, const char *relay, co
 		log_warning("%.*s: cannot record the success report", SPAN_ARG(d->queue_id));
 	}
 	r->done = true;
+	tell_verify(d, r, VERIFY_OK, &t);
 	delivery_log(d, r, relay, &t, (d->flags & DELIVERY_FLAG_PROBE) ? "deliverable" : "sent");
 	delivery_mark_done(d, r);
 }
@@ -207,6 +220,7 @@ delivery_bounced(struct delivery *d, struct delivery_rcpt *r, const char *relay,
 		append_verdict(d, r, relay, t, "undeliverable");
 	if (d->flags & DELIVERY_FLAG_PROBE) {
 		r->done = true;
+		tell_verify(d, r, VERIFY_UNDELIVERABLE, &t);
 		delivery_log(d, r, relay, &t, "undeliverable");
 		delivery_mark_done(d, r);
 		return;
