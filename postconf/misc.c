@@ -75,9 +75,10 @@ show_other(char **arguments, const char *mode)
 		return show_templates(arguments, "expand_templates");
 	if (HAS(OPT_t))
 		return show_templates(arguments, "dump_templates");
-	if (HAS(OPT_m))
+	if (HAS(OPT_m)) {
+		(void)conf_read(NULL, NULL);	/* where the loadable ones are listed */
 		print_all(map_types());
-	else if (HAS(OPT_l))
+	} else if (HAS(OPT_l))
 		print_all(locks);
 	else
 		print_all(HAS(OPT_a) ? server_sasl : client_sasl);

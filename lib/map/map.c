@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "config.h"
 #include "map/maps.h"
+#include "map/module.h"
 #include "map/source.h"
 #include "map/type.h"
 
@@ -40,12 +41,21 @@ map_set_quiet(bool on)
 }
 
 static const struct map_type *
-find_type(struct span name)
+built_in(struct span name)
 {
 	for (size_t i = 0; i < TYPE_COUNT; i++)
 		if (span_is(name, types[i]->name))
 			return types[i];
 	return NULL;
+}
+
+/* e: filled when a type that could be loaded cannot, for a reason worth telling. */
+static const struct map_type *
+find_type(struct span name, struct err *e)
+{
+	const struct map_type *type = built_in(name);
+
+	return type != NULL ? type : module_type(name, e);
 }
 
 /* Without Berkeley DB, or on request, its types mean another that this build has. */
@@ -57,10 +67,10 @@ redirected(struct span type)
 
 	if (!hash && !btree)
 		return type;
-	if (find_type(type) != NULL && (level == NULL || strcmp(level, "disable") == 0))
+	if (built_in(type) != NULL && (level == NULL || strcmp(level, "disable") == 0))
 		return type;
 	to = hash ? conf.default_database_type : conf.default_cache_db_type;
-	if (to == NULL || strcmp(to, "hash") == 0 || strcmp(to, "btree") == 0 || find_type(span_str(to)) == NULL)
+	if (to == NULL || strcmp(to, "hash") == 0 || strcmp(to, "btree") == 0 || built_in(span_str(to)) == NULL)
 		to = "lmdb";
 	return span_str(to);
 }
@@ -68,25 +78,39 @@ redirected(struct span type)
 bool
 map_type_known(struct span type)
 {
-	return find_type(redirected(type)) != NULL;
+	return find_type(redirected(type), NULL) != NULL;
 }
 
 bool
 map_type_creatable(struct span type)
 {
-	const struct map_type *t = find_type(redirected(type));
+	const struct map_type *t = find_type(redirected(type), NULL);
 
 	return t != NULL && (t->properties & MAP_TYPE_CREATABLE) != 0;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 const char *const *
 map_types(void)
 {
-	static const char *names[TYPE_COUNT + 1];
+	static struct vec names = { .size = sizeof(char *) };
+	const struct vec *more = module_names();
 
+	if (names.n > 0)
+		return names.p;
 	for (size_t i = 0; i < TYPE_COUNT; i++)
-		names[i] = types[i]->name;
-	return names;
+		*(const char **)vec_add(&names) = types[i]->name;
+	for (size_t i = 0; i < more->n; i++)
+		if (built_in(span_str(*VEC_AT(more, char *, i))) == NULL)
+			*(const char **)vec_add(&names) = *VEC_AT(more, char *, i);
+	qsort(names.p, names.n, names.size, by_name);
+	(void)vec_add(&names);
+	return names.p;
 }
 
 const char *
@@ -115,6 +139,7 @@ static bool
 open_type(struct map *m, struct span type, struct err *e)
 {
 	const struct span real = redirected(type);
+	struct err why = {0};
 
 	if (!span_eq(real, type)) {
 		if (conf.non_bdb_migration_level != NULL && strcmp(conf.non_bdb_migration_level, "disable") != 0 &&
@@ -129,7 +154,9 @@ open_type(struct map *m, struct span type, struct err *e)
 		m->name = m->spec + skip;
 		buf_free(&spec);
 	}
-	m->type = find_type(real);
+	m->type = find_type(real, &why);
+	if (m->type == NULL && why.kind != ERR_NONE)
+		return err_perm(e, "%s", why.text);
 	if (m->type == NULL)
 		return err_perm(e, "unsupported dictionary type: %.*s", SPAN_ARG(type));
 	if ((m->flags & MAP_NO_UNAUTH) && (m->type->properties & MAP_TYPE_UNAUTH))

@@ -121,7 +121,7 @@ query_open(struct query *q, struct map *m, struct table_conf *c, const char *tem
 	const char *domain;
 	bool whole = true, unused;
 
-	*q = (struct query){ .map = m, .function = function, .text = template };
+	*q = (struct query){ .map = m, .function = function, .key_word = "key:", .text = template };
 	if (!query_check(template, c->name, "query", &whole, e))
 		return false;
 	q->result_format = table_conf_str(c, "result_format", "%s", 1);
@@ -201,7 +201,7 @@ query_add(const struct query *q, struct result *r, struct span key, struct span 
 		return false;
 	usable = query_fill(q->result_format, key, &value, NULL, NULL, &text);
 	if (usable && q->expansion_limit > 0 && ++r->count > q->expansion_limit) {
-		log_warning("%s: %s: Expansion limit exceeded for key '%.*s'", q->function, q->map->name, SPAN_ARG(key));
+		log_warning("%s: %s: Expansion limit exceeded for %s '%.*s'", q->function, q->map->name, q->key_word, SPAN_ARG(key));
 		buf_free(&text);
 		return err_temp(e, "Application error");
 	}

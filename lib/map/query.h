@@ -18,6 +18,7 @@
 struct query {
 	struct map *map;
 	const char *function;		/* in messages: "dict_sqlite_lookup" */
+	const char *key_word;		/* in the message about the limit: "key:", with SQLite "key" */
 	const char *text;		/* the template of the query, key_format ... */
 	const char *result_format;
 	struct match *domain;		/* NULL: all keys are asked for */

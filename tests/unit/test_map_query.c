@@ -89,7 +89,7 @@ static const struct {
 	{ "%d", "@x.org", NULL, "x.org" },
 	{ "%3", "u@x.org", NULL, NULL },
 	{ "%9%8%7%6%5%4%3%2%1", "u@1.2.3.4.5.6.7.8.9", NULL, "123456789" },
-	{ "%2", "u@.org", NULL, "" },
+	{ "%2", "u@.org", NULL, NULL },
 	{ "<%s|%u|%d|%S|%U|%D|%1>", "k@y.z", "v@w", "<v@w|v|w|k@y.z|k|y.z|z>" },
 	{ "%d", "k@y.z", "unqualified", NULL },
 	{ "%u", "k@y.z", "unqualified", "unqualified" },
