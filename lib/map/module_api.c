@@ -5,8 +5,11 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/file.h"
+#include "io/stream.h"
 #include "map/hosts.h"
 #include "map/module.h"
+#include "map/peer.h"
 #include "map/query.h"
 
 #define MODULE_API(name)	(const void *)name,

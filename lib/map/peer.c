@@ -174,6 +174,25 @@ connect_inet(const struct peer *p, int64_t end)
 	return fd;
 }
 
+int
+peer_dial(const char *where, bool local, int64_t ms)
+{
+	struct span host, service;
+	struct peer p;
+	int fd, why;
+
+	if (local)
+		return sock_connect_unix(where, ms, NULL);
+	split(span_str(where), &host, &service);
+	p = (struct peer){ .where = (char *)(uintptr_t)where, .host = span_strdup(host), .service = span_strdup(service) };
+	fd = connect_inet(&p, clock_ms() + ms);
+	why = errno;
+	free(p.host);
+	free(p.service);
+	errno = why;
+	return fd;
+}
+
 bool
 peer_connect(struct peer *p, const char *what, int64_t ms)
 {

@@ -42,6 +42,9 @@ void	peer_close(struct peer **);		/* drops one use */
  * "connect to WHAT host:port: REASON" (what: "TCP map " or ""), and is errno.
  */
 bool	peer_connect(struct peer *, const char *what, int64_t ms);
+/* A connection of the caller's own: "host:port", "[host]:port" or, local, a path. -1: the reason is errno. */
+int	peer_dial(const char *where, bool local, int64_t ms);
+
 /* The connection is of no use any more; the next peer_connect makes a new one. */
 void	peer_drop(struct peer *);
 
