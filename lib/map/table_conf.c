@@ -19,7 +19,7 @@ read_line(struct table_conf *c, const struct lines *in, struct span line, struct
 	if (!conf_split_pair(line, &name, &value, &why))
 		return err_perm(e, "%s, line %u: %s: \"%.*s\"", c->name, in->first, why, SPAN_ARG(line));
 	old = hash_put(c->values, name, span_cstr(value, c->mem));
-	if (old != NULL)
+	if (old != NULL && !span_is(value, old))
 		log_warning("%s, line %u: overriding earlier entry: %.*s=%s", c->name, in->first, SPAN_ARG(name), old);
 	return true;
 }
