@@ -7,10 +7,12 @@ import re
 import shutil
 import sqlite3
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from harness import REFERENCE_ONLY, SELF_CHECK, Batch, Pair
 from harness.servers import Mariadb, Memcached, Missing, Postgres, Slapd
+from harness.table_server import HANG, TableServer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROWS = [("a", "1", None), ("a b", "sp", None), ("m", "1", "x"), ("m", "2", "y"), ("e", "", ""), ("n", None, "z"), ("nn", None, None),
@@ -168,12 +170,38 @@ def case(databases, number, kind, text, keys):
     return run
 
 
+REFUSED = [("pgsql", "127.0.0.1:9"), ("mysql", "127.0.0.1:9"), ("pgsql", "unix:/nosuch"), ("mysql", "unix:/nosuch")]
+HANGING = ["pgsql", "mysql", "ldap"]
+
+
+def refused(databases, pair, kind_hosts):
+    kind, hosts = kind_hosts
+    out = {}
+    for i in pair.instances if databases.servers[kind] is not None else []:
+        path = i.write(f"refused-{kind}{hosts[:4]}.cf", configuration(databases, i, kind, f"hosts = {hosts}\n" + Q))
+        p = postmap(i, "-q", "a", f"{kind}:{path}")
+        out[i] = p.returncode, p.stdout, p.stderr
+    return out.get(pair.reference), out.get(pair.ours)
+
+
+def hanging(databases, pair, kind):
+    if pair.ours is None or databases.servers[kind] is None:
+        return None
+    with TableServer({}, HANG, "line") as s:
+        own = f"server_port = {s.port}\ntimeout = 1\n" if kind == "ldap" else f"hosts = 127.0.0.1:{s.port}\ntimeout = 1\n" + Q
+        path = pair.ours.write(f"hanging-{kind}.cf", configuration(databases, pair.ours, kind, own))
+        p = postmap(pair.ours, "-q", "a", f"{kind}:{path}")
+        return p.returncode, p.stdout, p.stderr
+
+
+SLOW = [(refused, REFUSED), (hanging, HANGING)]
+
+
 @pytest.fixture(scope="module")
 def batch():
     pair = Pair(main={"main.cf_dbpath": "@base@/t.db", "main.cf_query": "select v from ${nosuch?x}t where k='%s'"})
     databases = Databases()
     # All at once: most of the time they wait for the disk.
-    from concurrent.futures import ThreadPoolExecutor
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(databases.start, ["pgsql", "mysql", "ldap", "memcache"]))
     for i in pair.instances:
@@ -182,7 +210,10 @@ def batch():
         db.execute("insert into t values('nul', ?, null)", ["a\0b"])
         db.commit()
         db.close()
-    yield Batch(pair, {n: case(databases, number, *c) for number, (n, c) in enumerate(CASES.items())}, workers=24), databases, pair
+    cases = Batch(pair, {n: case(databases, number, *c) for number, (n, c) in enumerate(CASES.items())}, workers=24)
+    with ThreadPoolExecutor(8) as pool:       # these wait: they run while the others are compared
+        cases.slow = {(f.__name__, k): pool.submit(f, databases, pair, k) for f, ks in SLOW for k in ks}
+        yield cases, databases, pair
     for s in databases.servers.values():
         if s is not None:
             s.close()
@@ -198,12 +229,17 @@ def test_answer(batch, name):
     cases.compare(name)
 
 
-def ours_only(batch, kind, text, *keys):
-    """What only 3.11, or only we do: (status, output, warnings)."""
+def need_ours(batch, kind):
     _, databases, pair = batch
     if pair.ours is None or SELF_CHECK or (kind != "sqlite" and databases.servers[kind] is None):
         pytest.skip("needs the suite under test and the server")
-    path = pair.ours.write("own.cf", configuration(databases, pair.ours, kind, text))
+
+
+def ours_only(batch, kind, text, *keys):
+    """What only 3.11, or only we do: (status, output, warnings)."""
+    need_ours(batch, kind)
+    _, databases, pair = batch
+    path = pair.ours.write(f"own-{kind}.cf", configuration(databases, pair.ours, kind, text))
     p = postmap(pair.ours, "-q", *(keys if len(keys) == 1 else ["-"]), f"{kind}:{path}", input="\n".join(keys) + "\n")
     return p.returncode, p.stdout, p.stderr.replace(path, "FILE").replace(pair.ours.base, "BASE")
 
@@ -237,26 +273,22 @@ def test_sqlite_errors(batch):
     assert (rc, out) == (1, "") and "query >select v from t where k=%s< contains >%s< without the recommended '' quotes" in err
 
 
-@pytest.mark.parametrize("kind,hosts", [("pgsql", "127.0.0.1:9"), ("mysql", "127.0.0.1:9"), ("pgsql", "unix:/nosuch"), ("mysql", "unix:/nosuch")])
-def test_refused(batch, kind, hosts):
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(batch, case):
     """A single host is asked twice since 3.11; otherwise the reference's warning."""
-    rc, out, err = ours_only(batch, kind, f"hosts = {hosts}\n" + Q, "a")
+    need_ours(batch, case[0])
+    theirs, (rc, out, err) = batch[0].slow["refused", case].result()
     lines = err.splitlines()
     assert (rc, out) == (1, "") and len(lines) == 3 and lines[0] == lines[1]
-    _, databases, pair = batch
-    if pair.reference is not None:
-        path = pair.reference.write("own.cf", configuration(databases, pair.reference, kind, f"hosts = {hosts}\n" + Q))
-        assert postmap(pair.reference, "-q", "a", f"{kind}:{path}").stderr.splitlines()[0] == lines[0]
+    if theirs is not None:
+        assert theirs[2].splitlines()[0] == lines[0]
 
 
-@pytest.mark.parametrize("kind", ["pgsql", "mysql", "ldap"])
+@pytest.mark.parametrize("kind", HANGING)
 def test_hanging_server(batch, kind):
     """A temporary error in time; each attempt is told once."""
-    from harness.table_server import HANG, TableServer
-    with TableServer({}, HANG, "line") as s:
-        own = {"pgsql": f"hosts = 127.0.0.1:{s.port}\ntimeout = 1\n" + Q, "mysql": f"hosts = 127.0.0.1:{s.port}\ntimeout = 1\n" + Q,
-               "ldap": f"server_port = {s.port}\ntimeout = 1\n"}[kind]
-        rc, out, err = ours_only(batch, kind, own, "a")
+    need_ours(batch, kind)
+    rc, out, err = batch[0].slow["hanging", kind].result()
     assert (rc, out) == (1, "") and "query error: Application error" in err
     assert len(err.splitlines()) == (2 if kind == "ldap" else 3)
 

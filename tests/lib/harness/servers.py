@@ -35,7 +35,9 @@ def account():
 
 
 class Server:
-    """start() gives the command; ready() says that it answers."""
+    """command() is run until close(); ready() says that it answers."""
+
+    stop = signal.SIGTERM
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="ph-srv-", dir="/tmp")
@@ -90,10 +92,9 @@ class Server:
     def ready(self):
         return connects(self.port)
 
-    def end(self, sig=signal.SIGTERM):
+    def end(self, sig=None):
         if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.send_signal(sig)
+            self.process.send_signal(sig or self.stop)
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
@@ -115,6 +116,8 @@ def connects(port):
 
 
 class Postgres(Server):
+    stop = signal.SIGINT        # does not wait for clients
+
     def prepare(self):
         self.port = free_port()
         places = [f"/usr/lib/postgresql/{v}/bin" for v in range(20, 11, -1)]
