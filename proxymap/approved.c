@@ -71,3 +71,14 @@ approved_has(const struct approved *a, struct span table)
 {
 	return hash_get((const struct hash *)a, table) != NULL;
 }
+
+void
+approved_each(const struct approved *a, void (*fn)(struct span table))
+{
+	size_t at = 0;
+	struct span table;
+	void *unused;
+
+	while (hash_next((const struct hash *)a, &at, &table, &unused))
+		fn(table);
+}

@@ -17,5 +17,7 @@ struct approved *approved_new(struct span list);
 void	approved_free(struct approved **);
 /* table: "type:name" without proxy:. */
 bool	approved_has(const struct approved *, struct span table);
+/* fn once for each approved table. */
+void	approved_each(const struct approved *, void (*fn)(struct span table));
 
 #endif

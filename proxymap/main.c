@@ -199,11 +199,22 @@ tables_changed(void)
 	return name != NULL;
 }
 
+/* Loadable types come from the disk while we still are who we were started as. */
+static void
+load_type(struct span table)
+{
+	struct span type;
+
+	if (span_take_until(&table, ':', &type))
+		(void)map_type_known(type);
+}
+
 static void
 init(void)
 {
 	writer = strcmp(service_env.name, conf.proxywrite_service_name) == 0;
 	approved = approved_new(span_str(writer ? conf.proxy_write_maps : conf.proxy_read_maps));
+	approved_each(approved, load_type);
 }
 
 static const struct service proxymap = {

@@ -126,7 +126,7 @@ outcome(bool answered, const struct ipc_proxy_result *r, struct err *e)
 	switch (r->status) {
 	case PROXY_OK: return MAP_FOUND;
 	case PROXY_NO_KEY: return MAP_NOT_FOUND;
-	case PROXY_RETRY: return MAP_TEMPORARY(e, "table lookup error");
+	case PROXY_RETRY: return MAP_TEMPORARY(e, "Application error");
 	default: return MAP_PERMANENT(e, "Application error");
 	}
 }

@@ -41,10 +41,29 @@ test_approved(void **state)
 	}
 }
 
+static unsigned seen;
+
+static void
+see(struct span table)
+{
+	seen += span_is(table, "hash:/x") ? 1 : span_is(table, "lmdb:/y") ? 10 : 100;
+}
+
+static void
+test_each(void **state)
+{
+	struct approved *a = approved_new(SPAN("proxy:hash:/x, z:/z proxy:lmdb:/y { proxy:hash:/x }"));
+
+	(void)state;
+	approved_each(a, see);
+	assert_int_equal(seen, 11);
+	approved_free(&a);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_approved) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_approved), cmocka_unit_test(test_each) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
