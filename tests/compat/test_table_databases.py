@@ -86,7 +86,13 @@ LDAP = {
     "no bind": ("bind = no\n", ["alice"]), "bind": ("bind_dn = cn=alice,ou=people,dc=test\nbind_pw = alicepw\n", ["carol", "alice"]),
     "bind wrong": ("bind_dn = cn=alice,ou=people,dc=test\nbind_pw = no\n", ["carol"]), "bind bad": ("bind = x\n", ["alice"]),
     "sasl unknown": ("bind = sasl\nsasl_mechs = EXTERNAL\n", ["alice"]), "bind simple": ("bind = Simple\n", ["alice"]), "dereference": ("dereference = 4\n", ["alice"]),
-    "referrals": ("chase_referrals = yes\n", ["alice"]), "no tls": ("start_tls = yes\n", ["alice"]), "domain": ("domain = test\n", ["alice", "alice@test"]),
+    "referrals": ("chase_referrals = yes\n", ["alice"]), "start tls": ("start_tls = yes\n", ["alice"]),
+    "verified": ("start_tls = yes\ntls_require_cert = yes\ntls_ca_cert_file = @cert@\n", ["alice"]),
+    "not verified": ("start_tls = yes\ntls_require_cert = yes\ntls_ca_cert_file = /etc/hostname\n", ["alice"]),
+    "ldaps": ("server_host = ldaps://127.0.0.1:@tls_port@\n", ["alice"]),
+    "ldaps, verified": ("server_host = ldaps://127.0.0.1:@tls_port@\ntls_require_cert = yes\ntls_ca_cert_file = @cert@\n", ["alice"]),
+    "socket, known": ("server_host = ldapi://@socket@\nbind = sasl\nsasl_mechs = EXTERNAL\n", ["carol", "alice"]),
+    "socket": ("server_host = ldapi://@socket@\n", ["carol", "alice"]), "domain": ("domain = test\n", ["alice", "alice@test"]),
     "refused": ("server_host = 127.0.0.1:9\n", ["alice"]), "second": ("server_host = ldap://127.0.0.1:9 ldap://127.0.0.1:@port@\n", ["alice"]),
     "second host": ("server_host = 127.0.0.1:9, 127.0.0.1:@port@\n", ["alice"]), "scheme": ("server_host = foo://x\n", ["alice"]), "cache": ("cache = yes\n", ["alice"]),
     "bad number": ("debuglevel = x\n", ["alice"]), "old version": ("version = 2\n", ["alice"]), "no ldaps": ("server_host = ldaps://127.0.0.1:@port@\n", ["alice"]),
@@ -139,7 +145,8 @@ def configuration(databases, instance, kind, text):
     own = {line.split("=")[0].strip() for line in text.splitlines() if "=" in line}
     usual = "".join(line + "\n" for line in databases.settings(kind, instance).splitlines() if line.split("=")[0].strip() not in own)
     s = databases.servers.get(kind)
-    return usual + text.replace("@port@", str(getattr(s, "port", ""))).replace("@socket@", str(getattr(s, "socket", "")))
+    return usual + text.replace("@port@", str(getattr(s, "port", ""))).replace("@socket@", str(getattr(s, "socket", ""))) \
+        .replace("@cert@", str(getattr(s, "cert", ""))).replace("@tls_port@", str(getattr(s, "tls_port", "")))
 
 
 def postmap(instance, *args, input=""):

@@ -1,26 +1,13 @@
 # SPDX-License-Identifier: ISC
 """redis: tables (which the reference does not have) against a real Redis server, with and without TLS."""
 
-import os
-import subprocess
-
 import pytest
 from harness import Instance, ours
-from harness.servers import Missing, Redis
+from harness.servers import Missing, Redis, make_certificate
 from harness.table_server import CLOSE, HANG, TableServer
 from harness.under_test import IS_REFERENCE
 
 pytestmark = pytest.mark.skipif(IS_REFERENCE, reason="ours only")
-
-
-def make_certificate(directory):
-    """A certificate of its own for 127.0.0.1 and localhost, and its key; readable by all."""
-    cert, key = f"{directory}/cert.pem", f"{directory}/key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-                    "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out", cert],
-                   check=True, capture_output=True)
-    os.chmod(key, 0o644)
-    return cert, key
 
 
 class TlsRedis(Redis):

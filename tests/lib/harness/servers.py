@@ -34,6 +34,16 @@ def account():
         return pwd.getpwnam(TEST_USER)
 
 
+def make_certificate(directory):
+    """A certificate of its own for 127.0.0.1 and localhost, and its key; readable by all."""
+    cert, key = f"{directory}/cert.pem", f"{directory}/key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                    "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    os.chmod(key, 0o644)
+    return cert, key
+
+
 class Server:
     """command() is run until close(); ready() says that it answers."""
 
@@ -191,13 +201,15 @@ class Redis(Server):
 class Slapd(Server):
     """ldif: what the directory holds. The root entry of dc=test is made here; cn=admin,dc=test has the password secret."""
 
-    def __init__(self, ldif, tls=None):
-        self.ldif, self.tls = ldif, tls
+    def __init__(self, ldif):
+        self.ldif = ldif
         super().__init__()
 
     def prepare(self):
         self.port, self.tls_port = free_port(), free_port()
         self.program = program("slapd")
+        self.cert, key = make_certificate(self.dir)
+        self.socket = (self.dir + "/s").replace("/", "%2F")
         schema = next((d for d in ("/etc/ldap/schema", "/etc/openldap/schema") if os.path.exists(d + "/core.schema")), None)
         if schema is None:
             raise Missing("core.schema")
@@ -205,7 +217,7 @@ class Slapd(Server):
         os.mkdir(self.dir + "/db")
         if os.getuid() == 0:
             os.chown(self.dir + "/db", self.account.pw_uid, self.account.pw_gid)
-        tls = f"TLSCACertificateFile {self.tls[0]}\nTLSCertificateFile {self.tls[0]}\nTLSCertificateKeyFile {self.tls[1]}\n" if self.tls else ""
+        tls = f"TLSCertificateFile {self.cert}\nTLSCertificateKeyFile {key}\n"
         with open(self.dir + "/slapd.conf", "w") as f:
             f.write(f"include {schema}/core.schema\ninclude {schema}/cosine.schema\ninclude {schema}/inetorgperson.schema\n" +
                     "attributetype ( 1.3.6.1.4.1.99999.1.1 NAME 'maildrop' EQUALITY caseIgnoreMatch SUBSTR caseIgnoreSubstringsMatch "
@@ -219,7 +231,7 @@ class Slapd(Server):
                     "access to dn.subtree=\"ou=private,dc=test\" by users read by * none\naccess to * by * read\n")
 
     def command(self):
-        urls = f"ldap://127.0.0.1:{self.port}/" + (f" ldaps://127.0.0.1:{self.tls_port}/" if self.tls else "")
+        urls = f"ldap://127.0.0.1:{self.port}/ ldaps://127.0.0.1:{self.tls_port}/ ldapi://{self.socket}/"
         return [self.program, "-d", "0", "-h", urls, "-f", self.dir + "/slapd.conf"]
 
     def setup(self):
