@@ -5,7 +5,6 @@
  *
  * SPDX-License-Identifier: ISC
  */
-#include <ldap.h>
 #include <sasl/sasl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,186 +14,23 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "map/map_ldap.h"
 #include "map/module.h"
-#include "map/query.h"
 
-#define LIST		", \t\r\n"
 #define ANY_ENTRY	"(objectclass=*)"
-
-enum bind { BIND_NONE, BIND_SIMPLE, BIND_SASL };
-enum kind { KIND_TERMINAL, KIND_LEAF, KIND_RESULT, KIND_SPECIAL, KINDS };
-
-struct table {
-	struct arena *mem;
-	struct query query;
-	const char *base, *uri;
-	int scope, dereference, version, timeout, recursion_limit, size_limit;
-	bool referrals, start_tls, require_cert;
-	enum bind bind;
-	const char *bind_dn, *bind_pw, *mechs, *realm, *authz_id, *min_ssf;
-	const char *ca_dir, *ca_file, *cert, *key, *ciphers;
-	struct vec kinds[KINDS];	/* const char *: attribute names */
-	struct vec wanted;		/* all of them, NULL behind the last */
-	LDAP *ld;			/* NULL: not connected */
-	pid_t owner;
-	char function[40];		/* of messages, with the depth */
-};
 
 /* One lookup. */
 struct search {
-	struct table *t;
+	struct ldap_table *t;
 	struct span key;
 	struct result result;
 	int trouble;			/* LDAP code of a reference that could not be followed */
 	struct err *e;
 };
 
-/* --- parameters */
-
-static void
-add_words(struct table *t, enum kind kind, const char *text)
-{
-	struct span rest = span_str(text), word;
-
-	t->kinds[kind] = VEC_INIT(const char *);
-	while (span_take_word(&rest, LIST, &word)) {
-		const char *name = span_cstr(word, t->mem);
-
-		*(const char **)vec_add(&t->kinds[kind]) = name;
-		*(const char **)vec_add(&t->wanted) = name;
-	}
-}
-
-/* Hosts without a scheme get "ldap://" and, without a port, server_port. */
-static const char *
-uri_list(struct table *t, const char *hosts, int port)
-{
-	struct buf out = {0};
-	struct span rest = span_str(hosts), word;
-	const char *text;
-
-	while (span_take_word(&rest, LIST, &word)) {
-		const char *s = span_cstr(word, t->mem);
-
-		buf_str(&out, out.n > 0 ? " " : "");
-		if (strncasecmp(s, "ldap://", 7) == 0 || strncasecmp(s, "ldaps://", 8) == 0 || strncasecmp(s, "ldapi://", 8) == 0)
-			buf_str(&out, s);
-		else if (strrchr(s, ':') != NULL)
-			buf_printf(&out, "ldap://%s", s);
-		else
-			buf_printf(&out, "ldap://%s:%d", s, port);
-	}
-	text = span_cstr(buf_view(&out), t->mem);
-	buf_free(&out);
-	return text;
-}
-
-static const struct {
-	const char *name;
-	int value;
-} scopes[] = { { "one", LDAP_SCOPE_ONELEVEL }, { "base", LDAP_SCOPE_BASE }, { "sub", LDAP_SCOPE_SUBTREE } };
-
-static int
-scope_of(const struct map *m, const char *text)
-{
-	for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++)
-		if (span_iis(span_str(text), scopes[i].name))
-			return scopes[i].value;
-	log_warning("dict_ldap_open: %s: Unrecognized value %s specified for scope; using sub", m->name, text);
-	return LDAP_SCOPE_SUBTREE;
-}
-
-static const struct {
-	const char *name;
-	enum bind value;
-} binds[] = {
-	{ "no", BIND_NONE }, { "none", BIND_NONE }, { "yes", BIND_SIMPLE }, { "simple", BIND_SIMPLE }, { "sasl", BIND_SASL },
-};
-
-static bool
-configure_bind(struct table *t, struct table_conf *c, struct err *e)
-{
-	const char *how = table_conf_str(c, "bind", "yes", 1);
-	size_t i = 0;
-
-	t->bind_dn = table_conf_str(c, "bind_dn", "", 0);
-	t->bind_pw = table_conf_str(c, "bind_pw", "", 0);
-	t->mechs = table_conf_str(c, "sasl_mechs", "", 0);
-	t->realm = table_conf_str(c, "sasl_realm", "", 0);
-	t->authz_id = table_conf_str(c, "sasl_authz_id", "", 0);
-	t->min_ssf = arena_printf(t->mem, "minssf=%d", table_conf_int(c, "sasl_minssf", 0, 0, 4096));
-	t->start_tls = table_conf_bool(c, "start_tls", false);
-	t->require_cert = table_conf_bool(c, "tls_require_cert", false);
-	t->ca_dir = table_conf_str(c, "tls_ca_cert_dir", "", 0);
-	t->ca_file = table_conf_str(c, "tls_ca_cert_file", "", 0);
-	t->cert = table_conf_str(c, "tls_cert", "", 0);
-	t->key = table_conf_str(c, "tls_key", "", 0);
-	t->ciphers = table_conf_str(c, "tls_cipher_suite", "", 0);
-	while (i < sizeof binds / sizeof *binds && !span_iis(span_str(how), binds[i].name))
-		i++;
-	if (!table_conf_ok(c, e))
-		return false;
-	if (i == sizeof binds / sizeof *binds)
-		return err_perm(e, "%s: unsupported parameter value: bind = %s", c->name, how);
-	t->bind = binds[i].value;
-	return true;
-}
-
-static void
-configure_search(struct table *t, struct map *m, struct table_conf *c)
-{
-	static const char *const gone[] = { "cache", "cache_expiry", "cache_size" };
-
-	t->uri = uri_list(t, table_conf_str(c, "server_host", "localhost", 0), table_conf_int(c, "server_port", LDAP_PORT, 0, 65535));
-	t->base = table_conf_str(c, "search_base", "", 0);
-	t->scope = scope_of(m, table_conf_str(c, "scope", "sub", 1));
-	t->version = table_conf_int(c, "version", 2, 2, 0);
-	t->timeout = table_conf_int(c, "timeout", 10, 0, 0);
-	t->recursion_limit = table_conf_int(c, "recursion_limit", 1000, 1, 0);
-	t->size_limit = table_conf_int(c, "size_limit", table_conf_int(c, "expansion_limit", 0, 0, 0), 0, 0);
-	t->referrals = table_conf_bool(c, "chase_referrals", false);
-	t->dereference = table_conf_int(c, "dereference", 0, 0, 0);
-	(void)table_conf_int(c, "debuglevel", 0, 0, 0);
-	if (t->dereference > 3) {
-		log_warning("dict_ldap_open: %s Unrecognized value %d specified for dereference; using 0", m->name, t->dereference);
-		t->dereference = 0;
-	}
-	for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
-		if (table_conf_has(c, gone[i]))
-			log_warning("dict_ldap_open: %s ignoring %s", m->name, gone[i]);
-	t->wanted = VEC_INIT(const char *);
-	add_words(t, KIND_TERMINAL, table_conf_str(c, "terminal_result_attribute", "", 0));
-	add_words(t, KIND_LEAF, table_conf_str(c, "leaf_result_attribute", "", 0));
-	add_words(t, KIND_RESULT, table_conf_str(c, "result_attribute", "maildrop", 0));
-	add_words(t, KIND_SPECIAL, table_conf_str(c, "special_result_attribute", "", 0));
-	(void)vec_add(&t->wanted);
-}
-
-static bool
-configure(struct table *t, struct map *m, struct table_conf *c, struct err *e)
-{
-	const char *filter = table_conf_str(c, "query_filter", "(mailacceptinggeneralid=%s)", 0), *old;
-	bool whole, unused;
-
-	configure_search(t, m, c);
-	if (!configure_bind(t, c, e) || !query_open(&t->query, m, c, filter, t->function, e) ||
-	    !query_check(t->base, c->name, "query", &whole, e))
-		return false;
-	m->fixed = m->fixed && whole;
-	old = table_conf_str(c, "result_filter", NULL, 0);
-	if (old != NULL && !table_conf_has(c, "result_format")) {
-		if (!query_check(old, c->name, "result", &unused, e))
-			return false;
-		t->query.result_format = old;
-	}
-	if (strchr(filter, '%') == NULL)
-		log_warning("dict_ldap_open: %s: Fixed query_filter %s is probably useless", m->name, filter);
-	return true;
-}
-
 /* Another process's connection is forgotten, not closed: that would say goodbye in its name. */
 static void
-disconnect(struct table *t)
+disconnect(struct ldap_table *t)
 {
 	if (t->ld != NULL && t->owner == getpid())
 		(void)ldap_unbind_ext(t->ld, NULL, NULL);
@@ -204,7 +40,7 @@ disconnect(struct table *t)
 static void
 table_close(struct map *m)
 {
-	struct table *t = m->state;
+	struct ldap_table *t = m->state;
 
 	disconnect(t);
 	query_close(&t->query);
@@ -218,7 +54,7 @@ table_close(struct map *m)
 static bool
 table_open(struct map *m, struct err *e)
 {
-	struct table *t = calloc(1, sizeof *t);
+	struct ldap_table *t = calloc(1, sizeof *t);
 	struct table_conf c;
 	bool ok;
 
@@ -228,7 +64,7 @@ table_open(struct map *m, struct err *e)
 	t->mem = arena_new();
 	ok = table_conf_open(&c, m->name, t->mem, e);
 	if (ok) {
-		ok = configure(t, m, &c, e);
+		ok = ldap_table_configure(t, m, &c, e);
 		table_conf_close(&c);
 	}
 	if (!ok)
@@ -241,7 +77,7 @@ table_open(struct map *m, struct err *e)
 static int
 answer_sasl(LDAP *ld, unsigned flags, void *defaults, void *questions)
 {
-	const struct table *t = defaults;
+	const struct ldap_table *t = defaults;
 
 	(void)ld;
 	(void)flags;
@@ -262,7 +98,7 @@ answer_sasl(LDAP *ld, unsigned flags, void *defaults, void *questions)
 }
 
 static int
-bind_simple(struct table *t)
+bind_simple(struct ldap_table *t)
 {
 	struct berval password = { .bv_len = strlen(t->bind_pw), .bv_val = (char *)(uintptr_t)t->bind_pw };
 	struct timeval limit = { .tv_sec = t->timeout };
@@ -281,7 +117,7 @@ bind_simple(struct table *t)
 }
 
 static int
-bind_sasl(struct table *t)
+bind_sasl(struct ldap_table *t)
 {
 	if (ldap_set_option(t->ld, LDAP_OPT_X_SASL_SECPROPS, t->min_ssf) != LDAP_OPT_SUCCESS)
 		return LDAP_LOCAL_ERROR;
@@ -290,7 +126,7 @@ bind_sasl(struct table *t)
 }
 
 static void
-set_tls(struct table *t)
+set_tls(struct ldap_table *t)
 {
 	const int need = t->require_cert ? LDAP_OPT_X_TLS_DEMAND : LDAP_OPT_X_TLS_NEVER, client = 0;
 	const struct { int option; const char *value; } texts[] = {
@@ -306,7 +142,7 @@ set_tls(struct table *t)
 }
 
 static void
-set_options(struct table *t)
+set_options(struct ldap_table *t)
 {
 	struct timeval limit = { .tv_sec = t->timeout };
 
@@ -320,7 +156,7 @@ set_options(struct table *t)
 
 /* True: connected and, when asked for, known there. Else it was logged. */
 static bool
-connected(struct table *t)
+connected(struct ldap_table *t)
 {
 	int rc = LDAP_SUCCESS;
 
@@ -390,7 +226,7 @@ quote_name(struct span text, struct buf *out, void *arg)
 static bool collect(struct search *s, LDAPMessage *answer, int depth);
 
 static bool
-is_kind(const struct table *t, enum kind kind, const char *attribute)
+is_kind(const struct ldap_table *t, enum ldap_kind kind, const char *attribute)
 {
 	for (size_t i = 0; i < t->kinds[kind].n; i++)
 		if (strcasecmp(*VEC_AT(&t->kinds[kind], const char *, i), attribute) == 0)
@@ -406,7 +242,7 @@ fail(struct search *s)
 
 /* Search from a name or what a URL says. The answer is the caller's, NULL or not. */
 static int
-run(struct table *t, const char *base, int scope, const char *filter, char **attributes, LDAPMessage **answer)
+run(struct ldap_table *t, const char *base, int scope, const char *filter, char **attributes, LDAPMessage **answer)
 {
 	struct timeval limit = { .tv_sec = t->timeout };
 
@@ -416,7 +252,7 @@ run(struct table *t, const char *base, int scope, const char *filter, char **att
 
 /* Of the attributes that a URL names those that the table wants; all of them when it names none. */
 static char **
-url_attributes(struct table *t, const LDAPURLDesc *url, struct vec *own)
+url_attributes(struct ldap_table *t, const LDAPURLDesc *url, struct vec *own)
 {
 	*own = VEC_INIT(char *);
 	if (url->lud_attrs == NULL || url->lud_attrs[0] == NULL)
@@ -425,7 +261,7 @@ url_attributes(struct table *t, const LDAPURLDesc *url, struct vec *own)
 		bool wanted = false;
 
 		for (int k = 0; k < KINDS; k++)
-			wanted = wanted || is_kind(t, (enum kind)k, url->lud_attrs[i]);
+			wanted = wanted || is_kind(t, (enum ldap_kind)k, url->lud_attrs[i]);
 		if (wanted)
 			*(char **)vec_add(own) = url->lud_attrs[i];
 	}
@@ -436,7 +272,7 @@ url_attributes(struct table *t, const LDAPURLDesc *url, struct vec *own)
 }
 
 static int
-run_url(struct table *t, const char *text, LDAPMessage **answer)
+run_url(struct ldap_table *t, const char *text, LDAPMessage **answer)
 {
 	LDAPURLDesc *url = NULL;
 	struct vec own;
@@ -459,7 +295,7 @@ run_url(struct table *t, const char *text, LDAPMessage **answer)
 static bool
 follow(struct search *s, const char *attribute, const char *value, int depth)
 {
-	struct table *t = s->t;
+	struct ldap_table *t = s->t;
 	LDAPMessage *answer;
 	bool ok = true;
 	int rc;
@@ -507,7 +343,7 @@ take_values(struct search *s, LDAPMessage *entry, const char *attribute, bool sp
 }
 
 static bool
-has_kind(const struct search *s, LDAPMessage *entry, enum kind kind)
+has_kind(const struct search *s, LDAPMessage *entry, enum ldap_kind kind)
 {
 	const struct vec *names = &s->t->kinds[kind];
 	bool found = false;
@@ -556,7 +392,7 @@ collect(struct search *s, LDAPMessage *answer, int depth)
 static enum map_status
 judge(struct search *s, int rc, const char *base, LDAPMessage *answer)
 {
-	struct table *t = s->t;
+	struct ldap_table *t = s->t;
 
 	if (rc == LDAP_SUCCESS) {
 		if (collect(s, answer, 1))
@@ -578,7 +414,7 @@ judge(struct search *s, int rc, const char *base, LDAPMessage *answer)
 static enum map_status
 search(struct search *s, const char *base, const char *filter)
 {
-	struct table *t = s->t;
+	struct ldap_table *t = s->t;
 	LDAPMessage *answer = NULL;
 	enum map_status status;
 	int rc = LDAP_SERVER_DOWN;
@@ -605,7 +441,7 @@ search(struct search *s, const char *base, const char *filter)
 static enum map_status
 table_get(struct map *m, struct span key, struct arena *mem, struct span *value, struct err *e)
 {
-	struct table *t = m->state;
+	struct ldap_table *t = m->state;
 	struct search s = { .t = t, .e = e };
 	struct buf base = {0}, filter = {0};
 	enum map_status status;
