@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -250,6 +252,69 @@ test_silent_server(void **state)
 	(void)close(unix_fd);
 }
 
+/* A process that takes one connection on the listening socket and one question, and answers it. */
+static pid_t
+serve_once(int listening, const char *answer)
+{
+	const pid_t pid = fork();
+	char question[64];
+
+	if (pid == 0) {
+		const int fd = fd_set_nonblocking(listening, false) ? accept(listening, NULL, NULL) : -1;
+		const bool ok = fd >= 0 && read(fd, question, sizeof question) > 0 && write(fd, answer, strlen(answer)) > 0;
+
+		_exit(ok ? 0 : 1);
+	}
+	(void)close(listening);
+	return pid;
+}
+
+static void
+expect_served(struct map *m, int listening, const char *answer)
+{
+	const pid_t pid = serve_once(listening, answer);
+	struct span value;
+	int status = 1;
+
+	assert_int_equal(map_get(m, SPAN("key"), mem, &value, NULL), MAP_FOUND);
+	assert_true(span_is(value, "v"));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* The server is there, is gone, is back: no restart is needed, and nothing is asked of the one that has gone. */
+static void
+test_server_comes_back(void **state)
+{
+	const char *path = arena_printf(mem, "%s/back", directory);
+	struct sock_addr local = {0};
+	struct span value;
+	int fd;
+
+	(void)state;
+	peer_pause_ms = 0;
+	assert_true(sock_addr_parse(SPAN("127.0.0.1"), 0, &local));
+	fd = sock_listen_inet(&local, 8, NULL);
+	assert_true(fd >= 0 && sock_local(fd, &local));
+	struct map *tcp = map_open(arena_printf(mem, "tcp:127.0.0.1:%s", local.port), 0);
+	struct map *unix_map = map_open(arena_printf(mem, "socketmap:unix:%s:m", path), 0);
+
+	for (int i = 0; i < 2; i++) {
+		if (i > 0)
+			fd = sock_listen_inet(&local, 8, NULL);
+		assert_true(fd >= 0);
+		expect_served(tcp, fd, "200 v\n");
+		assert_int_equal(map_get(tcp, SPAN("key"), mem, &value, NULL), MAP_FAILED);
+		fd = sock_listen_unix(path, SOCK_STREAM, 8, NULL);
+		assert_true(fd >= 0);
+		expect_served(unix_map, fd, "4:OK v,");
+		assert_int_equal(map_get(unix_map, SPAN("key"), mem, &value, NULL), MAP_FAILED);
+	}
+	map_close(&tcp);
+	map_close(&unix_map);
+	peer_pause_ms = 1000;
+}
+
 static void
 test_unauthenticated(void **state)
 {
@@ -273,6 +338,7 @@ main(void)
 		cmocka_unit_test(test_result),
 		cmocka_unit_test(test_conf),
 		cmocka_unit_test(test_silent_server),
+		cmocka_unit_test(test_server_comes_back),
 		cmocka_unit_test(test_unauthenticated),
 	};
 
