@@ -158,3 +158,10 @@ def road(sink):
         yield pair
     finally:
         pair.destroy()
+
+
+@pytest.fixture(scope="session")
+def table_servers():
+    """The cases of test_table_servers.py. They wait more than they work, and so run beside other tests of tables."""
+    import test_table_servers
+    yield from test_table_servers.begin()

@@ -205,7 +205,7 @@ SLOW = [(refused, REFUSED), (hanging, HANGING)]
 
 
 @pytest.fixture(scope="module")
-def batch():
+def batch(table_servers):
     pair = Pair(main={"main.cf_dbpath": "@base@/t.db", "main.cf_query": "select v from ${nosuch?x}t where k='%s'"})
     databases = Databases()
     # All at once: most of the time they wait for the disk.

@@ -147,8 +147,8 @@ def query(instance, servers, table, keys, option="-q"):
     return p.returncode, text[0], text[1]
 
 
-@pytest.fixture(scope="module")
-def batch():
+def begin():
+    """All cases at once; some take ten seconds. For the fixture table_servers."""
     pair = Pair(main=MAIN)
     servers, stop = {}, []
     for i in pair.instances:
@@ -165,15 +165,15 @@ def batch():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_answer(batch, name):
+def test_answer(table_servers, name):
     expect = ours_only(name)
-    batch[0].compare(name, ours_expect=None if SELF_CHECK else expect)
+    table_servers[0].compare(name, ours_expect=None if SELF_CHECK else expect)
 
 
 @pytest.mark.skipif(REFERENCE_ONLY, reason="compares")
-def test_questions(batch):
+def test_questions(table_servers):
     """Both have asked the servers the same, each as often."""
-    cases, pair, servers = batch
+    cases, pair, servers = table_servers
     for f in cases.results.values():
         f.result()
     if len(pair.instances) < 2:
