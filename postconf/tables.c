@@ -26,7 +26,7 @@ static const struct {
 	    "retry_interval timeout tls_CAfile tls_CApath tls_cert_file tls_ciphers tls_key_file tls_verify_cert user" },
 	{ "pgsql", SQL_COMMON "dbname encoding hosts idle_interval password retry_interval select_function timeout user" },
 	{ "redis", "db domain expansion_limit hosts idle_interval key_format password password_file query result_format "
-	    "retry_interval timeout tls tls_ca_cert_file tls_cert tls_key user" },
+	    "retry_interval sentinel timeout tls tls_ca_cert_file tls_cert tls_key user" },
 	{ "sqlite", SQL_COMMON "dbpath" },
 	{ "memcache", "backup data_size_limit domain flags key_digest key_format line_size_limit max_try memcache retry_pause "
 	    "timeout ttl" },

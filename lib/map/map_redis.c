@@ -1,7 +1,8 @@
 /*
  * map_redis.c - redis:FILE, keys of a Redis server; a loadable module. One command a key, chosen by "query": GET, HGET or
  * SMEMBERS; words are sent with their length, so that no key can be more than an argument. Answers are read by hiredis,
- * fed with at most ANSWER_MAX bytes and no longer than the table's timeout. TCP, UNIX sockets and TLS (verified).
+ * fed with at most ANSWER_MAX bytes and no longer than the table's timeout. TCP, UNIX sockets and TLS (verified); sentinels
+ * are asked where the master is.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -25,6 +26,7 @@
 
 #define FUNCTION	"dict_redis_lookup"
 #define PORT		"6379"
+#define SENTINEL_PORT	"26379"
 #define TIMEOUT		10
 #define WORDS_MAX	3
 #define ANSWER_MAX	(1u << 20)
@@ -37,6 +39,7 @@ struct table {
 	const char *words[WORDS_MAX - 1];	/* the command, and a template before the key */
 	size_t n;
 	const char *user, *password;
+	const char *sentinel;		/* the master's name there; NULL: hosts are the servers themselves */
 	int db, timeout;
 	SSL_CTX *tls;			/* NULL: without */
 };
@@ -129,6 +132,9 @@ configure(struct table *t, struct map *m, struct table_conf *c, struct err *e)
 
 	t->user = table_conf_str(c, "user", "", 0);
 	t->password = table_conf_str(c, "password", "", 0);
+	t->sentinel = table_conf_str(c, "sentinel", "", 0);
+	if (*t->sentinel == '\0')
+		t->sentinel = NULL;
 	t->db = table_conf_int(c, "db", 0, 0, 0);
 	t->timeout = table_conf_int(c, "timeout", TIMEOUT, 1, 0);
 	hosts_open(&t->hosts, table_conf_str(c, "hosts", "inet:localhost:" PORT, 1), table_conf_int(c, "idle_interval", 60, 1, 0),
@@ -288,48 +294,6 @@ introduce(const struct table *t, struct connection *c)
 	return ok;
 }
 
-static bool
-connected(struct table *t, struct host *h)
-{
-	struct connection *c;
-	struct buf where = {0};
-	const char *why = NULL;
-	int fd;
-
-	if (h->connection != NULL)
-		return true;
-	buf_str(&where, h->where);
-	if (!h->local && span_find(span_str(h->where), ':') == strlen(h->where))
-		buf_str(&where, ":" PORT);
-	fd = peer_dial(buf_cstr(&where), h->local, 1000 * (int64_t)t->timeout);
-	if (fd < 0) {
-		log_warning("connect to redis server %s: %s", h->name, strerror(errno));
-		buf_free(&where);
-		return false;
-	}
-	c = calloc(1, sizeof *c);
-	if (c == NULL)
-		log_out_of_memory();
-	c->stream = stream_new(fd);
-	c->reader = redisReaderCreate();
-	if (c->reader == NULL)
-		log_out_of_memory();
-	if (t->tls != NULL)
-		why = start_tls(t, c, fd, buf_cstr(&where));
-	buf_free(&where);
-	if (why == NULL && !introduce(t, c))
-		why = "out of memory";
-	h->connection = c;
-	if (why != NULL) {
-		log_warning("connect to redis server %s: %s", h->name, why);
-		return false;
-	}
-	hosts_connected(&t->hosts, h);
-	return true;
-}
-
-/* --- questions */
-
 /* NULL: *why says what is wrong with the connection. */
 static redisReply *
 read_reply(struct connection *c, const char **why)
@@ -362,6 +326,110 @@ read_reply(struct connection *c, const char **why)
 		stream_consume(c->stream, bytes.n);
 	}
 }
+
+/* What may be said and how long it may take, from now on. */
+static void
+start_clock(const struct table *t, struct connection *c)
+{
+	stream_set_timeout(c->stream, 1000 * (int64_t)t->timeout);
+	stream_set_deadline(c->stream, clock_ms() + 1000 * (int64_t)t->timeout);
+}
+
+/* NULL: *why. */
+static struct connection *
+dial(const struct table *t, const char *where, bool local, const char *port, const char **why)
+{
+	const bool bare = !local && span_rfind(span_str(where), ':') == strlen(where);
+	struct connection *c;
+	struct buf full = {0};
+	int fd;
+
+	buf_printf(&full, "%s%s%s", where, bare ? ":" : "", bare ? port : "");
+	fd = peer_dial(buf_cstr(&full), local, 1000 * (int64_t)t->timeout);
+	buf_free(&full);
+	if (fd < 0) {
+		*why = strerror(errno);
+		return NULL;
+	}
+	c = calloc(1, sizeof *c);
+	if (c == NULL)
+		log_out_of_memory();
+	c->stream = stream_new(fd);
+	c->reader = redisReaderCreate();
+	if (c->reader == NULL)
+		log_out_of_memory();
+	start_clock(t, c);
+	return c;
+}
+
+static bool
+is_text(const redisReply *r)
+{
+	return r->type == REDIS_REPLY_STRING && r->len > 0 && !span_has(span(r->str, (size_t)r->len), '\0');
+}
+
+/* Ask a sentinel where the master is now. False: *why. */
+static bool
+find_master(const struct table *t, const struct host *h, struct buf *where, const char **why)
+{
+	struct connection *c = dial(t, h->where, h->local, SENTINEL_PORT, why);
+	redisReply *reply = NULL;
+	bool ok = false;
+
+	if (c == NULL)
+		return false;
+	*why = "no answer";
+	if (send_words(c, "SENTINEL", "get-master-addr-by-name", t->sentinel) && stream_flush(c->stream))
+		reply = read_reply(c, why);
+	if (reply != NULL) {
+		*why = "the sentinel does not know this master";
+		ok = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && is_text(reply->element[0]) && is_text(reply->element[1]);
+		if (ok)
+			buf_printf(where, "[%s]:%s", reply->element[0]->str, reply->element[1]->str);
+		freeReplyObject(reply);
+	}
+	connection_close(c);
+	return ok;
+}
+
+static struct connection *
+reach(const struct table *t, const struct host *h, const char **why)
+{
+	struct buf where = {0};
+	struct connection *c = NULL;
+
+	if (t->sentinel == NULL)
+		buf_str(&where, h->where);
+	if (t->sentinel == NULL || find_master(t, h, &where, why))
+		c = dial(t, buf_cstr(&where), t->sentinel == NULL && h->local, PORT, why);
+	if (c != NULL && t->tls != NULL) {
+		*why = start_tls(t, c, stream_fd(c->stream), buf_cstr(&where));
+		if (*why != NULL) {
+			connection_close(c);
+			c = NULL;
+		}
+	}
+	buf_free(&where);
+	return c;
+}
+
+static bool
+connected(struct table *t, struct host *h)
+{
+	const char *why = NULL;
+
+	if (h->connection != NULL)
+		return true;
+	h->connection = reach(t, h, &why);
+	if (h->connection != NULL && introduce(t, h->connection)) {
+		hosts_connected(&t->hosts, h);
+		return true;
+	}
+	log_warning("connect to redis server %s: %s", h->name, why != NULL ? why : "out of memory");
+	return false;
+}
+
+/* --- questions */
 
 static bool
 add_reply(struct table *t, const redisReply *reply, struct span key, struct result *r, struct err *e)
@@ -424,8 +492,7 @@ ask(struct table *t, struct host *h, struct span key, struct result *r, bool *ag
 	if (!sent)
 		return MAP_NOT_FOUND;
 	*again = true;
-	stream_set_timeout(c->stream, 1000 * (int64_t)t->timeout);
-	stream_set_deadline(c->stream, clock_ms() + 1000 * (int64_t)t->timeout);
+	start_clock(t, c);
 	if (!stream_flush(c->stream))
 		return failed(t, h, stream_reason(c->stream), e);
 	for (;; c->unanswered--) {

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """redis: tables (which the reference does not have) against a real Redis server, with and without TLS."""
 
+import os
+
 import pytest
 from harness import Instance, ours
 from harness.servers import Missing, Redis, make_certificate
@@ -110,6 +112,36 @@ def test_tls(redis, box):
     assert rc == 1 and "self-signed certificate" in err
     rc, _, err = query(box, f"hosts = 127.0.0.2:{redis.tls_port}\n" + good, "k")
     assert rc == 1 and ("Connection refused" in err or "IP address mismatch" in err)
+
+
+class Sentinel(Redis):
+    def __init__(self, master):
+        self.master = master
+        super().__init__()
+
+    def command(self):
+        return [self.program, self.dir + "/sentinel.conf", "--sentinel"]
+
+    def prepare(self):
+        super().prepare()
+        with open(self.dir + "/sentinel.conf", "w") as f:
+            f.write(f"port {self.port}\nbind 127.0.0.1\ndir {self.dir}\nsentinel monitor mail 127.0.0.1 {self.master} 1\n")
+        if os.getuid() == 0:
+            os.chown(self.dir + "/sentinel.conf", self.account.pw_uid, self.account.pw_gid)
+
+
+def test_sentinel(redis, box):
+    s = Sentinel(redis.port)
+    try:
+        assert query(box, f"hosts = 127.0.0.1:{s.port}\nsentinel = mail\n", "k", "k") == (0, "k\tv\nk\tv\n", "")
+        rc, out, err = query(box, f"hosts = 127.0.0.1:{s.port}\nsentinel = other\n", "k")
+        assert (rc, out) == (1, "") and "the sentinel does not know this master" in err
+        # A sentinel that is down, and one that says nonsense.
+        with TableServer({"other": b"*2\r\n$1\r\n\0\r\n$1\r\n1\r\n"}, b"", "line") as bad:
+            rc, out, err = query(box, f"hosts = 127.0.0.1:9 127.0.0.1:{bad.port}\nsentinel = other\n", "k")
+        assert (rc, out) == (1, "") and "Connection refused" in err and "the sentinel does not know this master" in err
+    finally:
+        s.close()
 
 
 ANSWERS = {"close": CLOSE, "half": [b"$10\r\nab", CLOSE], "hang": HANG, "junk": b"hello\r\n", "huge": b"$2000000\r\n" + b"x" * 2000000}
