@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -13,6 +14,7 @@
 #include "ipc/ipc.h"
 #include "mail/delivery.h"
 #include "mail/trigger.h"
+#include "service/flow.h"
 #include "service/service.h"
 
 #define CLEANUP_FRAME_MAX	(IPC_MAX_BULK)
@@ -132,6 +134,8 @@ serve(struct session *s)
 	stream_set_timeout(s->peer, (int64_t)conf.ipc_timeout * 1000);
 	while (service_wait_request(s->peer, conf.ipc_idle * 1000 + 1000) &&
 	    ipc_expect(s->peer, IPC_cleanup_open, IPC_MAX, s->mem, &open)) {
+		if (conf.in_flow_delay > 0 && !flow_take())
+			(void)poll(NULL, 0, conf.in_flow_delay * 1000);
 		if (!serve_message(s->peer, s->mem, &open))
 			break;
 		arena_reset(s->mem);

@@ -126,11 +126,25 @@ lifted(int fd)
 	return fcntl(fd, F_DUPFD, HIGH_FD);
 }
 
-/* Descriptors as the service expects them: 0-2, status, listening sockets; nothing else. */
+/* The pipe of service/flow.h; a master that cannot make it goes without. */
+static const int *
+flow_pipe(void)
+{
+	static int ends[2] = { -1, -1 };
+	static bool made;
+
+	if (!made && pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+		log_warning("pipe: %s", strerror(errno));
+	made = true;
+	return ends;
+}
+
+/* Descriptors as the service expects them: 0-2, flow, status, listening sockets; nothing else. */
 static void
 place_descriptors(const struct svc *s, int status_fd)
 {
 	int status = lifted(status_fd), null = open("/dev/null", O_RDWR);
+	int flow[2] = { lifted(flow_pipe()[0]), lifted(flow_pipe()[1]) };
 	size_t n = s->endpoints.n;
 	int *listening = calloc(n + 1, sizeof *listening);
 
@@ -146,6 +160,10 @@ place_descriptors(const struct svc *s, int status_fd)
 		(void)dup2(listening[i], SERVICE_LISTEN_FD + (int)i);
 	free(listening);
 	(void)close_range(3, SERVICE_STATUS_FD - 1, 0);
+	if (flow[0] >= 0 && flow[1] >= 0) {
+		(void)dup2(flow[0], SERVICE_FLOW_READ_FD);
+		(void)dup2(flow[1], SERVICE_FLOW_WRITE_FD);
+	}
 	(void)close_range((unsigned)SERVICE_LISTEN_FD + (unsigned)n, ~0u, 0);
 }
 
@@ -269,6 +287,7 @@ start_host(struct svc *s)
 		throttle(s);
 		return;
 	}
+	(void)flow_pipe();		/* one for all, so before the first fork */
 	pid_t pid = fork();
 
 	if (pid == 0)

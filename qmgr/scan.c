@@ -18,6 +18,7 @@
 #include "io/file.h"
 #include "mail/queue.h"
 #include "qmgr/qmgr.h"
+#include "service/flow.h"
 
 #define FILES_A_TURN		50	/* names looked at before the event loop gets its turn */
 #define INCOMING_CHECK_MS	5000	/* how often a lost trigger is looked for */
@@ -74,6 +75,8 @@ consider(const struct scan *s, const char *dir, const char *id)
 	}
 	if (!s->ignore_time && st.st_mtime > clock_wall().tv_sec + 1)
 		return;
+	if (s == &incoming)
+		flow_give(1);
 	message_activate(s->queue, id, false);
 }
 
@@ -159,10 +162,12 @@ scan_message_gone(void)
 void
 scan_new_message(const char *id)
 {
-	if (have_room())
-		message_activate("incoming", id, true);
-	else
-		request(&incoming, false);
+	if (!have_room()) {
+		request(&incoming, false);	/* no token: mail comes in faster than it goes out */
+		return;
+	}
+	flow_give(1);
+	message_activate("incoming", id, true);
 }
 
 void
@@ -213,6 +218,8 @@ check_incoming(void *arg, unsigned events)
 
 	(void)arg;
 	(void)events;
+	if (incoming.dir == NULL)
+		flow_fill((size_t)conf.default_process_limit);
 	if (incoming.dir == NULL && stat("incoming", &st) == 0 &&
 	    (incoming_unfinished || st.st_mtim.tv_sec != incoming_seen.tv_sec || st.st_mtim.tv_nsec != incoming_seen.tv_nsec))
 		request(&incoming, false);
@@ -280,6 +287,7 @@ recover_active(void)
 void
 scan_start(void)
 {
+	flow_fill((size_t)conf.default_process_limit);
 	recover_active();
 	periodic(NULL, 0);
 	orphan_check(NULL, 0);

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -117,6 +118,9 @@ make_host(const struct service *svc)
 		log_out_of_memory();
 	for (size_t i = 0; i < h.nlisten; i++)
 		h.listen_fds[i] = SERVICE_LISTEN_FD + (int)i;
+	/* Commands that a service runs for a user get none of ours. */
+	for (int fd = SERVICE_FLOW_READ_FD; fd < SERVICE_LISTEN_FD + (int)h.nlisten; fd++)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return &h;
 }
 

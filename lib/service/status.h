@@ -1,5 +1,5 @@
 /*
- * status.h - what a service's host tells master(8) over descriptor SERVICE_STATUS_FD, one struct a message.
+ * status.h - the descriptors that a service starts with, and what its host tells master(8) over descriptor SERVICE_STATUS_FD, one struct a message.
  * master closes its end to make the host retire; the kernel does so when master dies.
  *
  * SPDX-License-Identifier: ISC
@@ -10,6 +10,8 @@
 #include <stdint.h>
 
 enum {
+	SERVICE_FLOW_READ_FD = 3,	/* pipe of flow.h, not blocking; both ends in every service */
+	SERVICE_FLOW_WRITE_FD = 4,
 	SERVICE_STATUS_FD = 5,		/* stream socket to master */
 	SERVICE_LISTEN_FD = 6,		/* first of -s N listening sockets */
 };

@@ -4,7 +4,9 @@ overload, the table of services."""
 
 import array
 import os
+import signal
 import socket
+import time
 
 import pytest
 from harness import REFERENCE_ONLY, SELF_CHECK, Smtp, wait_for
@@ -96,3 +98,30 @@ def test_reload_with_a_broken_master_cf_keeps_the_old():
         wait_for(lambda: i.log_text().count("reload -- version") >= 2, 20, "the second reload")
         with greeted(i.port()):
             pass
+
+
+def test_in_flow_delay():
+    """Mail comes in no faster than qmgr takes it: with the tokens gone, each message waits."""
+    i = make(smtpd={"smtp": {}}, main={"in_flow_delay": "2s", "default_process_limit": "20"})
+    try:
+        i.start()
+        # A qmgr that is stopped takes nothing; the tokens of the process limit are there at first.
+        qmgr, = i.pids("qmgr")[-1:]
+        os.kill(qmgr, signal.SIGSTOP)
+        try:
+            taken, waits = 0, []
+            with Smtp(i.port()) as c:
+                c.cmd("EHLO x")
+                while taken < 40 and not any(w > 1.5 for w in waits):
+                    t = time.monotonic()
+                    assert c.mail("a@example.com", "user@vmbox.test", "Subject: x\r\n\r\nx\r\n").startswith("250")
+                    waits.append(time.monotonic() - t)
+                    taken += 1
+                c.cmd("QUIT")
+            assert any(w > 1.5 for w in waits), waits
+            assert sum(w < 1.5 for w in waits) >= 20
+        finally:
+            os.kill(qmgr, signal.SIGCONT)
+        i.wait_queue_empty(60)
+    finally:
+        i.destroy()
