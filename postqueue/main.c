@@ -32,6 +32,8 @@
 
 static const char usage[] = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
 
+static struct selection selection = { .older = -1, .newer = -1, .larger = -1, .smaller = -1 };
+
 static bool
 is_owner(void)
 {
@@ -109,7 +111,7 @@ show_queue(const struct format *format)
 		child = run_showq(&fd);
 	}
 	struct stream *in = stream_new(fd);
-	bool ok = show_list(in, format);
+	bool ok = show_list(in, format, &selection);
 
 	stream_free(&in);
 	if (child != 0)
@@ -192,15 +194,20 @@ main(int argc, char **argv)
 {
 	static char name[] = "postqueue";
 	const char *config = getenv("MAIL_CONFIG"), *value = NULL;
+	static const struct option options[] = { SELECTION_OPTIONS, { NULL, 0, NULL, 0 } };
 	int action = 0, letter;
+	struct err e = {0};
 
 	argv[0] = name;			/* for messages of getopt */
 	(void)umask(022);
 	(void)signal(SIGPIPE, SIG_DFL);		/* "postqueue -p | head" ends quietly */
 	log_init("postfix/postqueue", LOG_TO_STDERR);
 	log_set_fatal_status(EX_UNAVAILABLE);
-	while ((letter = getopt(argc, argv, "+c:fi:jps:v")) != -1) {
-		if (letter == 'c') {
+	while ((letter = getopt_long(argc, argv, "+c:fi:jps:v", options, NULL)) != -1) {
+		if (letter >= SELECT_SENDER) {
+			if (!selection_take(&selection, letter, optarg, &e))
+				log_fatal("%s", e.text);
+		} else if (letter == 'c') {
 			config = optarg;
 		} else if (letter == 'v') {
 			log_verbose += getuid() == 0;
@@ -213,6 +220,8 @@ main(int argc, char **argv)
 	}
 	if (action == 0 || optind < argc)
 		log_fatal("%s", usage);
+	if (!selection_is_empty(&selection) && action != 'p' && action != 'j')
+		log_fatal("a selection goes with -p or -j (postsuper changes what is selected)");
 	setgid_start("postqueue", config);
 	act(action, value);
 	return 0;

@@ -13,20 +13,12 @@
 #include "base/span.h"
 #include "base/vec.h"
 #include "io/stream.h"
-
-struct entry_rcpt {
-	struct span original, address;	/* external form; original may be empty */
-	struct span log_class;		/* "defer", "bounce" or "" */
-	struct span reason;		/* may be empty */
-	bool has_original;		/* the service names original recipients at all */
-};
+#include "mail/selection.h"
 
 /* One message of the list. */
 struct entry {
-	struct span queue_name, queue_id, sender;
-	int64_t time, size;
-	bool forced_expire;
-	struct vec rcpt;		/* of struct entry_rcpt */
+	struct view v;
+	struct vec rcpt;		/* of struct view_rcpt */
 };
 
 struct totals {
@@ -40,7 +32,7 @@ struct format {
 };
 extern const struct format format_text, format_json;	/* print.c */
 
-/* Read a list from showq(8) and print it on standard output. False: not such a list, or cut short. */
-bool	show_list(struct stream *, const struct format *);	/* show.c */
+/* Read a list from showq(8) and print what is selected on standard output. False: not such a list, or cut short. */
+bool	show_list(struct stream *, const struct format *, const struct selection *);	/* show.c */
 
 #endif

@@ -26,22 +26,22 @@ put_summary(struct buf *out, const struct entry *m, bool long_ids)
 {
 	struct buf id = {0};
 	char when[32] = "";
-	time_t t = (time_t)m->time;
+	time_t t = (time_t)m->v.time;
 	struct tm tm;
 
-	buf_span(&id, m->queue_id);
-	if (span_is(m->queue_name, "active"))
+	buf_span(&id, m->v.queue_id);
+	if (span_is(m->v.queue_name, "active"))
 		buf_byte(&id, '*');
-	else if (span_is(m->queue_name, "hold"))
+	else if (span_is(m->v.queue_name, "hold"))
 		buf_byte(&id, '!');
-	if (m->forced_expire)
+	if (m->v.forced_expire)
 		buf_byte(&id, '#');
 	if (localtime_r(&t, &tm) != NULL)
 		(void)strftime(when, sizeof when, "%a %b %e %H:%M:%S ", &tm);
 	if (long_ids)
-		buf_printf(out, "%-17s %8ld %19.19s %.*s\n", buf_cstr(&id), (long)m->size, when, SPAN_ARG(m->sender));
+		buf_printf(out, "%-17s %8ld %19.19s %.*s\n", buf_cstr(&id), (long)m->v.size, when, SPAN_ARG(m->v.sender));
 	else
-		buf_printf(out, "%-11s %7ld %20.20s %.*s\n", buf_cstr(&id), (long)m->size, when, SPAN_ARG(m->sender));
+		buf_printf(out, "%-11s %7ld %20.20s %.*s\n", buf_cstr(&id), (long)m->v.size, when, SPAN_ARG(m->v.sender));
 	buf_free(&id);
 }
 
@@ -67,7 +67,7 @@ text_message(struct buf *out, const struct entry *m, const struct totals *before
 		put_cells(out, false, "-Queue ID-", "--Size--", "----Arrival Time----", SPAN("-Sender/Recipient-------"));
 	put_summary(out, m, long_ids);
 	for (size_t i = 0; i < m->rcpt.n; i++) {
-		const struct entry_rcpt *r = VEC_AT(&m->rcpt, struct entry_rcpt, i);
+		const struct view_rcpt *r = VEC_AT(&m->rcpt, struct view_rcpt, i);
 
 		if (!span_eq(r->reason, reason))
 			put_reason(out, r->reason);
@@ -94,7 +94,7 @@ json_text(struct buf *out, const char *name, struct span value, struct arena *me
 }
 
 static void
-json_recipient(struct buf *out, const struct entry_rcpt *r, struct arena *mem)
+json_recipient(struct buf *out, const struct view_rcpt *r, struct arena *mem)
 {
 	buf_byte(out, '{');
 	if (r->has_original) {
@@ -118,17 +118,17 @@ json_message(struct buf *out, const struct entry *m, const struct totals *before
 	(void)before;
 	(void)long_ids;
 	buf_byte(out, '{');
-	json_text(out, "queue_name", m->queue_name, mem);
+	json_text(out, "queue_name", m->v.queue_name, mem);
 	buf_str(out, ", ");
-	json_text(out, "queue_id", m->queue_id, mem);
-	buf_printf(out, ", \"arrival_time\": %ld, \"message_size\": %ld, \"forced_expire\": %s, ", (long)m->time, (long)m->size,
-	    m->forced_expire ? "true" : "false");
-	json_text(out, "sender", m->sender, mem);
+	json_text(out, "queue_id", m->v.queue_id, mem);
+	buf_printf(out, ", \"arrival_time\": %ld, \"message_size\": %ld, \"forced_expire\": %s, ", (long)m->v.time, (long)m->v.size,
+	    m->v.forced_expire ? "true" : "false");
+	json_text(out, "sender", m->v.sender, mem);
 	buf_str(out, ", \"recipients\": [");
 	for (size_t i = 0; i < m->rcpt.n; i++) {
 		if (i > 0)
 			buf_str(out, ", ");
-		json_recipient(out, VEC_AT(&m->rcpt, struct entry_rcpt, i), mem);
+		json_recipient(out, VEC_AT(&m->rcpt, struct view_rcpt, i), mem);
 	}
 	buf_str(out, "]}\n");
 	arena_free(&mem);

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: ISC
  */
 #include <stdio.h>
+#include <time.h>
 
 #include "conf/conf.h"
 #include "ipc/attr.h"
@@ -16,16 +17,16 @@ take_number(struct span value, int64_t *out)
 }
 
 /* The recipient that further attributes belong to; "recipient" alone starts one too (before 3.11 nothing preceded it). */
-static struct entry_rcpt *
+static struct view_rcpt *
 recipient(struct entry *m, bool fresh)
 {
-	return fresh || m->rcpt.n == 0 ? vec_add(&m->rcpt) : VEC_AT(&m->rcpt, struct entry_rcpt, m->rcpt.n - 1);
+	return fresh || m->rcpt.n == 0 ? vec_add(&m->rcpt) : VEC_AT(&m->rcpt, struct view_rcpt, m->rcpt.n - 1);
 }
 
 static bool
 take_recipient(struct entry *m, struct span name, struct span value)
 {
-	struct entry_rcpt *last = recipient(m, false);
+	struct view_rcpt *last = recipient(m, false);
 
 	if (span_is(name, "original_recipient")) {
 		last = last->address.p == NULL ? last : recipient(m, true);
@@ -50,17 +51,17 @@ take_pair(struct entry *m, struct span name, struct span value)
 	int64_t n;
 
 	if (span_is(name, "queue_name"))
-		m->queue_name = value;
+		m->v.queue_name = value;
 	else if (span_is(name, "queue_id"))
-		m->queue_id = value;
+		m->v.queue_id = value;
 	else if (span_is(name, "sender"))
-		m->sender = value;
+		m->v.sender = value;
 	else if (span_is(name, "time"))
-		return take_number(value, &m->time);
+		return take_number(value, &m->v.time);
 	else if (span_is(name, "size"))
-		return take_number(value, &m->size);
+		return take_number(value, &m->v.size);
 	else if (span_is(name, "forced_expire") && take_number(value, &n))
-		m->forced_expire = n != 0;
+		m->v.forced_expire = n != 0;
 	else
 		return take_recipient(m, name, value);
 	return true;
@@ -76,7 +77,7 @@ take_message(struct stream *in, struct arena *mem, struct entry *m, bool *any)
 	for (*any = false; (status = attr_take(in, mem, &name, &value)) == ATTR_PAIR; *any = true)
 		if (!take_pair(m, name, value))
 			return false;
-	return status == ATTR_END && (!*any || m->queue_id.n > 0);
+	return status == ATTR_END && (!*any || m->v.queue_id.n > 0);
 }
 
 static void
@@ -87,8 +88,18 @@ print_out(struct buf *out)
 	buf_reset(out);
 }
 
+static bool
+is_selected(const struct selection *s, const struct entry *m)
+{
+	bool some = !selection_needs_recipient(s);
+
+	for (size_t i = 0; i < m->rcpt.n && !some; i++)
+		some = selection_has_recipient(s, VEC_AT(&m->rcpt, struct view_rcpt, i));
+	return some && selection_has_message(s, &m->v, time(NULL));
+}
+
 bool
-show_list(struct stream *in, const struct format *format)
+show_list(struct stream *in, const struct format *format, const struct selection *selection)
 {
 	struct arena *mem = arena_new();
 	struct totals totals = {0};
@@ -96,13 +107,13 @@ show_list(struct stream *in, const struct format *format)
 	bool any = true, ok = attr_expect_protocol(in, "mail_queue_list_protocol");
 
 	while (ok && any) {
-		struct entry m = { .rcpt = VEC_INIT(struct entry_rcpt) };
+		struct entry m = { .rcpt = VEC_INIT(struct view_rcpt) };
 
 		ok = take_message(in, mem, &m, &any);
-		if (ok && any) {
+		if (ok && any && is_selected(selection, &m)) {
 			format->message(&out, &m, &totals, conf.enable_long_queue_ids);
 			totals.messages++;
-			totals.bytes += (uint64_t)m.size;
+			totals.bytes += (uint64_t)m.v.size;
 			print_out(&out);
 		}
 		vec_free(&m.rcpt);

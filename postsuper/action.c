@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -126,13 +127,31 @@ action_use(int letter)
 		tallies[find(letter)->tally].used = true;
 }
 
+/* Do it to one message, if it is there and meant. */
+static bool
+run_one(const struct action *a, const char *queue, const char *id)
+{
+	char path[QUEUE_PATH_MAX];
+	struct stat st;
+
+	queue_path(path, queue, id);
+	if ((dry_run || !selection_is_empty(&selection)) && (lstat(path, &st) != 0 || !S_ISREG(st.st_mode)))
+		return false;
+	if (!selection_has_file(&selection, queue, id, time(NULL)))
+		return false;
+	if (!dry_run)
+		return a->run(queue, id);
+	(void)printf("%s %s: would be %s\n", queue, id, a->done);
+	return true;
+}
+
 static bool
 run_on_id(const struct action *a, const char *id, const struct queues *queues)
 {
 	bool found = false;
 
 	for (const char *const *q = a->queues; *q != NULL; q++)
-		if (queues_have(queues, *q) && a->run(*q, id))
+		if (queues_have(queues, *q) && run_one(a, *q, id))
 			found = true;
 	return found;
 }
@@ -151,7 +170,8 @@ action_on_id(int letter, const char *id, const struct queues *queues)
 		if (!run_on_id(a, id, queues))
 			continue;
 		tallies[a->tally].n++;
-		log_info("%s: %s", id, a->done);
+		if (!dry_run)
+			log_info("%s: %s", id, a->done);
 		return;
 	}
 }
@@ -170,7 +190,7 @@ run_on_queue(const struct action *a, const char *queue)
 	const char *id;
 
 	while (interrupted == 0 && queue_scan_next(scan, &id)) {
-		if (!a->run(queue, id))
+		if (!run_one(a, queue, id))
 			continue;
 		tallies[a->tally].n++;
 		progress(a, queue);
@@ -200,6 +220,8 @@ void
 action_summary(void)
 {
 	for (size_t i = 0; i < TALLIES; i++)
-		if (tallies[i].used)
+		if (tallies[i].used && dry_run)
+			(void)printf("%s: would be %lu message%s\n", summaries[i], tallies[i].n, tallies[i].n == 1 ? "" : "s");
+		else if (tallies[i].used)
 			log_info("%s: %lu message%s", summaries[i], tallies[i].n, tallies[i].n == 1 ? "" : "s");
 }

@@ -24,6 +24,8 @@ static const char usage[] = "usage: postsuper [-c config_dir] [-d queue_id (dele
     "[-r queue_id (requeue)] [-s (structure fix)] [-S (redundant structure fix)][-v (verbose)] [queue...]";
 
 volatile sig_atomic_t interrupted;
+struct selection selection = { .older = -1, .newer = -1, .larger = -1, .smaller = -1 };
+bool dry_run;
 
 struct order {
 	int letter;
@@ -144,8 +146,18 @@ parse_options(int argc, char **argv, struct vec *orders, unsigned *flags)
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "+c:d:e:f:h:H:pr:sSv")) != -1) {
+	static const struct option options[] = { { "dry-run", no_argument, NULL, SELECT_END }, SELECTION_OPTIONS,
+	    { NULL, 0, NULL, 0 } };
+	struct err e = {0};
+
+	while ((letter = getopt_long(argc, argv, "+c:d:e:f:h:H:pr:sSv", options, NULL)) != -1) {
+		if (letter >= SELECT_SENDER && letter < SELECT_END) {
+			if (!selection_take(&selection, letter, optarg, &e))
+				log_fatal("%s", e.text);
+			continue;
+		}
 		switch (letter) {
+		case SELECT_END: dry_run = true; break;
 		case 'c':
 			if (optarg[0] != '/')
 				log_fatal("-c requires absolute pathname");
@@ -161,6 +173,8 @@ parse_options(int argc, char **argv, struct vec *orders, unsigned *flags)
 			*(struct order *)vec_add(orders) = (struct order){ letter, optarg };
 		}
 	}
+	if ((dry_run || !selection_is_empty(&selection)) && (orders->n == 0 || *flags != 0))
+		log_fatal("a selection and --dry-run go with -d, -e, -f, -h, -H or -r");
 	if (orders->n == 0 && *flags == 0)
 		*flags = STRUCTURE_FIX | STRUCTURE_PURGE;
 }

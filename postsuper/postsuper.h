@@ -12,6 +12,7 @@
 
 #include "base/span.h"
 #include "mail/queue.h"
+#include "mail/selection.h"
 
 /* Queues that were asked for, in the order in which they are worked on. */
 struct queues {
@@ -21,6 +22,8 @@ struct queues {
 
 bool	queues_have(const struct queues *, const char *name);
 
+extern struct selection selection;		/* messages that are meant, of those that were named */
+extern bool dry_run;				/* only tell */
 extern volatile sig_atomic_t interrupted;	/* signal number: finish the current file, then end */
 
 /* --- action.c: what is done to messages --- */

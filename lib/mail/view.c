@@ -1,32 +1,33 @@
 /*
- * message.c - one queue file as a list entry: what it is, who sent it, who is still to get it and why not yet.
- * Trusts neither the file nor its logs; all text that leaves is made printable.
+ * view.c - reads a queue file and its logs for a list. Trusts neither; all text that leaves is made printable.
  *
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "base/log.h"
 #include "conf/conf.h"
-#include "ipc/attr.h"
 #include "mail/bounce_log.h"
 #include "mail/queue.h"
 #include "mail/rec.h"
-#include "showq/showq.h"
+#include "mail/view.h"
 #include "smtp/address.h"
 
-struct listing {
-	struct stream *out;
+struct reading {
+	const struct view_reader *reader;
+	void *arg;
 	struct arena *mem;
 	const char *queue, *id;
 	const struct stat *st;
 	struct hash *seen;		/* recipients that a log has shown */
 	int64_t arrival, size;		/* 0 = unknown */
-	bool started;			/* the message's own fields are out */
+	bool started;			/* the message itself was shown */
+	bool enough;			/* said the reader */
 	struct span original;		/* for the next recipient */
 };
 
@@ -37,22 +38,23 @@ external(struct span internal, struct arena *mem)
 }
 
 static void
-put_recipient(struct listing *l, struct span original, struct span address, const char *log, struct span reason)
+show_recipient(struct reading *l, struct span original, struct span address, const char *log, struct span reason)
 {
-	attr_put(l->out, "original_recipient", original);
-	attr_put(l->out, "recipient", address);
-	attr_put(l->out, "log_class", span_str(log));
-	attr_put(l->out, "reason", reason);
+	const struct view_rcpt r = { .original = original, .address = address, .log_class = span_str(log), .reason = reason,
+	    .has_original = true };
+
+	if (!l->enough)
+		l->enough = !l->reader->recipient(l->arg, &r);
 }
 
 static bool
-room_for_more(const struct listing *l)
+room_for_more(const struct reading *l)
 {
 	return conf.duplicate_filter_limit <= 0 || hash_count(l->seen) < (size_t)conf.duplicate_filter_limit;
 }
 
 static void
-put_logged(struct listing *l, const char *log)
+show_logged(struct reading *l, const char *log)
 {
 	struct vec entries = VEC_INIT(struct log_entry);
 
@@ -60,7 +62,7 @@ put_logged(struct listing *l, const char *log)
 		for (size_t i = 0; i < entries.n; i++) {
 			const struct log_entry *e = VEC_AT(&entries, struct log_entry, i);
 
-			put_recipient(l, e->original, e->recipient, log, e->reason);
+			show_recipient(l, e->original, e->recipient, log, e->reason);
 			if (room_for_more(l))
 				(void)hash_put(l->seen, span_lower(e->recipient, l->mem), l);
 		}
@@ -69,35 +71,33 @@ put_logged(struct listing *l, const char *log)
 }
 
 static void
-start(struct listing *l, struct span sender)
+start(struct reading *l, struct span sender)
 {
-	struct span from = sender.n > 0 ? external(sender, l->mem) : span_str(conf.empty_address_recipient);
+	const struct view v = { .queue_name = span_str(l->queue), .queue_id = span_str(l->id),
+	    .sender = sender.n > 0 ? external(sender, l->mem) : span_str(conf.empty_address_recipient),
+	    .time = l->arrival > 0 ? l->arrival : (int64_t)l->st->st_mtime, .size = l->size > 0 ? l->size : (int64_t)l->st->st_size,
+	    .forced_expire = (l->st->st_mode & QUEUE_MODE_EXPIRE) != 0 };
 
 	l->started = true;
-	attr_put(l->out, "queue_name", span_str(l->queue));
-	attr_put(l->out, "queue_id", span_str(l->id));
-	attr_put_number(l->out, "time", l->arrival > 0 ? (long)l->arrival : (long)l->st->st_mtime);
-	attr_put_number(l->out, "size", l->size > 0 ? (long)l->size : (long)l->st->st_size);
-	attr_put_number(l->out, "forced_expire", (l->st->st_mode & QUEUE_MODE_EXPIRE) != 0);
-	attr_put(l->out, "sender", from);
-	if (strcmp(l->queue, "maildrop") == 0)
+	l->enough = !l->reader->message(l->arg, &v);
+	if (l->enough || strcmp(l->queue, "maildrop") == 0)
 		return;
-	put_logged(l, "defer");
-	put_logged(l, "bounce");
+	show_logged(l, "defer");
+	show_logged(l, "bounce");
 }
 
 static void
-put_unlogged(struct listing *l, struct span address)
+show_unlogged(struct reading *l, struct span address)
 {
 	struct span to = external(address, l->mem);
 
 	if (hash_get(l->seen, span_lower(to, l->mem)) == NULL)
-		put_recipient(l, external(l->original, l->mem), to, "", SPAN_NULL);
+		show_recipient(l, external(l->original, l->mem), to, "", SPAN_NULL);
 }
 
 /* False: nothing of interest follows. */
 static bool
-take(struct listing *l, struct rec_reader *reader, const struct rec *r)
+take(struct reading *l, struct rec_reader *reader, const struct rec *r)
 {
 	struct rec_size size;
 	struct span rest = r->payload;
@@ -122,7 +122,7 @@ take(struct listing *l, struct rec_reader *reader, const struct rec *r)
 	case REC_RCPT:
 		if (!l->started)
 			return false;
-		put_unlogged(l, r->payload);
+		show_unlogged(l, r->payload);
 		/* FALLTHROUGH */
 	case REC_DONE:
 	case REC_CANCELED:
@@ -140,7 +140,7 @@ take(struct listing *l, struct rec_reader *reader, const struct rec *r)
 }
 
 static void
-read_records(struct listing *l, int fd, const char *path)
+read_records(struct reading *l, int fd, const char *path)
 {
 	struct rec_reader reader;
 	struct rec r;
@@ -152,30 +152,29 @@ read_records(struct listing *l, int fd, const char *path)
 			log_warning("%s: %s", path, e.text);
 			break;
 		}
-		if (!take(l, &reader, &r))
+		if (!take(l, &reader, &r) || l->enough)
 			break;
 	}
 	rec_reader_free(&reader);
 }
 
-void
-message_put(struct stream *out, const char *queue, const char *id, const char *path, struct arena *mem)
+bool
+view_read(const char *queue, const char *id, const char *path, struct arena *mem, const struct view_reader *reader, void *arg)
 {
 	struct stat st;
-	struct listing l = { .out = out, .mem = mem, .queue = queue, .id = id, .st = &st };
+	struct reading l = { .reader = reader, .arg = arg, .mem = mem, .queue = queue, .id = id, .st = &st };
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	if (fd < 0) {
 		if (errno != ENOENT)	/* it may have moved on since the directory was read */
 			log_warning("open %s: %s", path, strerror(errno));
-		return;
+		return false;
 	}
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & QUEUE_MODE_READY) == QUEUE_MODE_READY) {
 		l.seen = hash_new();
 		read_records(&l, fd, path);
 		hash_free(&l.seen, NULL);
 	}
-	if (l.started)
-		attr_end(out);
 	(void)close(fd);
+	return l.started && !l.enough;
 }

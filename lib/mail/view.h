@@ -1,0 +1,40 @@
+/*
+ * view.h - a queue file as an administrator sees it: what it is, who sent it, who is still to get it and why not yet.
+ * Texts are printable, addresses in external form. Changes nothing.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#ifndef MAIL_VIEW_H
+#define MAIL_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/span.h"
+
+struct view {
+	struct span queue_name, queue_id;
+	struct span sender;		/* $empty_address_recipient for the null sender */
+	int64_t time, size;		/* arrival, seconds since the epoch; bytes */
+	bool forced_expire;
+};
+
+struct view_rcpt {
+	struct span original, address;	/* original may be empty */
+	struct span log_class;		/* "defer", "bounce" or "" */
+	struct span reason;		/* may be empty */
+	bool has_original;		/* the source names original recipients at all */
+};
+
+struct view_reader {
+	/* Once, before the recipients. False: that is enough. */
+	bool (*message)(void *arg, const struct view *);
+	bool (*recipient)(void *arg, const struct view_rcpt *);
+};
+
+/* Read path, which is message id of that queue; files that are not complete are passed over. Recipients of the defer
+ * and bounce logs come first. False: nothing was shown, or a reader had enough. Spans live as long as mem. */
+bool	view_read(const char *queue, const char *id, const char *path, struct arena *mem, const struct view_reader *, void *arg);
+
+#endif
