@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/span.h"
 #include "base/vec.h"
+#include "io/replace.h"
 
 /* Options as a set of bits, in the order in which messages name them. */
 enum {
@@ -133,8 +134,7 @@ struct edit_file {
 	const char *path;
 	struct vec lines;	/* struct span: physical lines, without newline */
 	struct buf text, out;
-	char *temporary;
-	int fd;			/* the temporary file, locked */
+	struct replace file;
 };
 void	edit_open(struct edit_file *, const char *path);
 void	edit_line(struct edit_file *, struct span line);	/* writes it and a newline */

@@ -1,5 +1,6 @@
 /*
  * check.c - "postfix check", also done before start: what is missing is made or refused, what looks wrong is said.
+ * Never follows a symbolic link while it looks at a tree.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -14,26 +15,19 @@
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "conf/master_cf.h"
 #include "io/file.h"
+#include "postfix/files.h"
 #include "postfix/postfix.h"
 
-enum owner { OWNER_ROOT, OWNER_MAIL };
+#define PATH_SIZE	4096
+#define COPY_SIZE_MAX	(64u << 20)	/* of a file in the jail that is compared */
 
-/* The queue: facts of master-defaults, one row a directory. */
-static const struct queue_dir {
-	const char *name;
-	enum owner owner;
-	bool group;			/* belongs to setgid_group */
-	mode_t mode;
-} queue_dirs[] = {
-	{ "active", OWNER_MAIL, false, 0700 }, { "bounce", OWNER_MAIL, false, 0700 },
-	{ "corrupt", OWNER_MAIL, false, 0700 }, { "defer", OWNER_MAIL, false, 0700 },
-	{ "deferred", OWNER_MAIL, false, 0700 }, { "flush", OWNER_MAIL, false, 0700 },
-	{ "hold", OWNER_MAIL, false, 0700 }, { "incoming", OWNER_MAIL, false, 0700 },
-	{ "private", OWNER_MAIL, false, 0700 }, { "saved", OWNER_MAIL, false, 0700 },
-	{ "trace", OWNER_MAIL, false, 0700 }, { "maildrop", OWNER_MAIL, true, 0730 },
-	{ "public", OWNER_MAIL, true, 0710 }, { "pid", OWNER_ROOT, false, 0755 },
-};
+/* Queue directories whose content belongs to mail_owner. */
+static const char *const queue_trees[] = { "saved", "incoming", "active", "defer", "deferred", "bounce", "hold", "trace",
+    "corrupt", "public", "private", "flush" };
+/* What a chroot jail in the queue directory has copies of. */
+static const char *const jail_trees[] = { "bin", "etc", "lib", "sbin", "usr" };
 
 static bool
 is_directory(const char *path)
@@ -51,58 +45,45 @@ need_directory(const char *what, const char *path)
 }
 
 static void
-own(const char *path, const struct queue_dir *d)
+make_missing(void)
 {
-	const struct passwd *pw = getpwnam(conf.mail_owner);
-	const struct group *gr = getgrnam(conf.setgid_group);
+	struct files files;
+	struct err e = {0};
 
-	if (geteuid() != 0)
-		return;
-	if (pw == NULL || gr == NULL)
-		log_fatal("file %s/main.cf: mail_owner %s and setgid_group %s must exist: create them, or run make install",
-		    conf.config_directory, conf.mail_owner, conf.setgid_group);
-	uid_t uid = d->owner == OWNER_MAIL ? pw->pw_uid : 0;
-	gid_t gid = d->group ? gr->gr_gid : (gid_t)-1;
-
-	if (chown(path, uid, gid) != 0)
-		log_warning("change owner of %s: %s", path, strerror(errno));
-}
-
-static void
-make_queue(void)
-{
-	char path[1024];
-
-	if (!is_directory(conf.queue_directory) && !file_make_dir(conf.queue_directory, 0755))
-		log_fatal("no Postfix queue directory %s!", conf.queue_directory);
-	for (size_t i = 0; i < sizeof queue_dirs / sizeof *queue_dirs; i++) {
-		const struct queue_dir *d = &queue_dirs[i];
-
-		(void)snprintf(path, sizeof path, "%s/%s", conf.queue_directory, d->name);
-		if (is_directory(path))
-			continue;
-		if (!file_make_dir(path, d->mode) || chmod(path, d->mode) != 0)
-			log_fatal("unable to create missing queue directories: %s: %s", path, strerror(errno));
-		own(path, d);
+	if (!files_load(&files, is_secondary, &e) || !files_apply(&files, FILES_MISSING, &e)) {
+		(void)fprintf(stderr, "%s\n", e.text);
+		log_fatal("unable to create missing queue directories");
 	}
+	files_free(&files);
 }
 
 static void
-make_data_directory(void)
+need_master_cf(void)
 {
-	const struct queue_dir d = { "data", OWNER_MAIL, false, 0700 };
+	struct master_cf services;
+	struct err e = {0};
+	char path[PATH_SIZE];
+	bool found = false;
 
-	if (is_directory(conf.data_directory))
+	(void)snprintf(path, sizeof path, "%s/master.cf", conf.config_directory);
+	if (access(path, R_OK) != 0)
+		log_fatal("no %s file found", path);
+	if (conf.maillog_file[0] == '\0')
 		return;
-	if (!file_make_dir(conf.data_directory, 0700))
-		log_fatal("unable to create data directory %s: %s", conf.data_directory, strerror(errno));
-	own(conf.data_directory, &d);
+	if (!master_cf_load(&services, conf.config_directory, conf_level_below("1"), &e))
+		log_fatal("%s", e.text);
+	for (size_t i = 0; i < services.n; i++)
+		found = found || strcmp(services.service[i].name, conf.postlog_service_name) == 0;
+	master_cf_free(&services);
+	if (!found)
+		log_fatal("missing '%s' service in master.cf - run 'postfix upgrade-configuration'", conf.postlog_service_name);
 }
 
 void
 check_integrity(void)
 {
-	char path[1024];
+	char path[PATH_SIZE];
+	char *mend_names[] = { "postsuper", NULL };
 
 	need_directory("command", conf.command_directory);
 	need_directory("daemon", conf.daemon_directory);
@@ -110,65 +91,200 @@ check_integrity(void)
 	if (access(path, X_OK) != 0)
 		log_fatal("no Postfix master program %s!", path);
 	need_directory("configuration", conf.config_directory);
-	make_queue();
-	make_data_directory();
-	(void)snprintf(path, sizeof path, "%s/postconf", conf.command_directory);
-	if (access(path, X_OK) != 0)
-		log_fatal("cannot execute %s!", path);
-	(void)snprintf(path, sizeof path, "%s/master.cf", conf.config_directory);
-	if (access(path, R_OK) != 0)
-		log_fatal("no %s file found", path);
+	if (strcmp(conf.shlib_directory, "no") != 0)
+		need_directory("shared-library", conf.shlib_directory);
+	need_directory("meta", conf.meta_directory);
+	need_directory("queue", conf.queue_directory);
+	need_master_cf();
+	run_postconf();
+	make_missing();
+	if (geteuid() == 0 && run_program(command_program_directory, mend_names) != 0)
+		log_fatal("Postfix integrity check failed!");
 }
 
+/* --- warnings */
+
+struct look {
+	void (*at)(const char *path, const struct stat *st, const void *arg);
+	const void *arg;
+};
+
+/* Call look->at for path, which may end in "/.", and what is below it. */
 static void
-warn_owner(const char *path, uid_t want, const char *who)
+walk(const char *path, const struct look *look)
 {
-	struct stat st;
-
-	if (lstat(path, &st) == 0 && st.st_uid != want)
-		log_warning("not owned by %s: %s", who, path);
-}
-
-static void
-warn_writable(const char *path)
-{
-	struct stat st;
-
-	if (lstat(path, &st) == 0 && !S_ISLNK(st.st_mode) && (st.st_mode & 022) != 0)
-		log_warning("group or other writable: %s", path);
-}
-
-/* One level below a directory: these trees are flat. */
-static void
-warn_tree(const char *dir, uid_t owner, const char *who)
-{
-	DIR *d = opendir(dir);
+	char below[PATH_SIZE];
 	const struct dirent *e;
-	char path[1024];
+	struct stat st;
+	DIR *d;
 
-	if (d == NULL)
+	if (lstat(path, &st) != 0)
+		return;
+	look->at(path, &st, look->arg);
+	if (!S_ISDIR(st.st_mode) || (d = opendir(path)) == NULL)
 		return;
 	while ((e = readdir(d)) != NULL) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		(void)snprintf(path, sizeof path, "%s/./%s", dir, e->d_name);
-		warn_owner(path, owner, who);
-		warn_writable(path);
+		if ((size_t)snprintf(below, sizeof below, "%s/%s", path, e->d_name) < sizeof below)
+			walk(below, look);
 	}
 	(void)closedir(d);
 }
 
+struct owner {
+	uid_t uid;
+	const char *name;
+};
+
 static void
-warn_queue_dir(const struct queue_dir *d, uid_t mail_uid)
+warn_owner(const char *path, const struct stat *st, const void *arg)
 {
-	const struct group *gr = getgrnam(conf.setgid_group);
-	char path[1024];
+	const struct owner *owner = arg;
+
+	if (st->st_uid != owner->uid)
+		log_warning("not owned by %s: %s", owner->name, path);
+}
+
+/* Sockets and FIFOs come and go with master(8). */
+static void
+warn_file_owner(const char *path, const struct stat *st, const void *arg)
+{
+	if (!S_ISSOCK(st->st_mode) && !S_ISFIFO(st->st_mode))
+		warn_owner(path, st, arg);
+}
+
+static void
+warn_writable(const char *path, const struct stat *st, const void *arg)
+{
+	(void)arg;
+	if (!S_ISLNK(st->st_mode) && (st->st_mode & 022) != 0)
+		log_warning("group or other writable: %s", path);
+}
+
+static void
+walk_directory(const char *directory, void (*at)(const char *, const struct stat *, const void *), const struct owner *owner)
+{
+	const struct look look = { at, owner };
+	char path[PATH_SIZE];
+
+	(void)snprintf(path, sizeof path, "%s/.", directory);
+	walk(path, &look);
+}
+
+static void
+look_at_queue_top(void (*at)(const char *, const struct stat *, const void *), const struct owner *owner)
+{
+	static const char *const tops[] = { ".", "pid" };
+	char path[PATH_SIZE];
 	struct stat st;
 
-	(void)snprintf(path, sizeof path, "%s/%s", conf.queue_directory, d->name);
-	warn_owner(path, d->owner == OWNER_MAIL ? mail_uid : 0, d->owner == OWNER_MAIL ? conf.mail_owner : "root");
-	if (d->group && gr != NULL && stat(path, &st) == 0 && st.st_gid != gr->gr_gid)
-		log_warning("not owned by group %s: %s", conf.setgid_group, path);
+	for (size_t i = 0; i < 2; i++) {
+		(void)snprintf(path, sizeof path, "%s/%s", conf.queue_directory, tops[i]);
+		if (lstat(path, &st) == 0)
+			at(path, &st, owner);
+	}
+}
+
+/* Directories with programs and configuration; those that instances share are looked at by the default one. */
+static size_t
+root_trees(const char *tree[4])
+{
+	size_t n = 0;
+
+	tree[n++] = conf.config_directory;
+	if (is_secondary)
+		return n;
+	tree[n++] = conf.daemon_directory;
+	if (strcmp(conf.meta_directory, conf.config_directory) != 0)
+		tree[n++] = conf.meta_directory;
+	if (strcmp(conf.shlib_directory, "no") != 0 && strcmp(conf.shlib_directory, conf.daemon_directory) != 0)
+		tree[n++] = conf.shlib_directory;
+	return n;
+}
+
+static void
+warn_ownership(const struct owner *root, const struct owner *mail)
+{
+	const struct look file_owner = { warn_file_owner, mail };
+	const char *tree[4];
+	const size_t n = root_trees(tree);
+	char path[PATH_SIZE];
+	struct stat st;
+
+	look_at_queue_top(warn_owner, root);
+	look_at_queue_top(warn_writable, root);
+	for (size_t i = 0; i < n; i++)
+		walk_directory(tree[i], warn_owner, root);
+	for (size_t i = 0; i < n; i++)
+		walk_directory(tree[i], warn_writable, root);
+	walk_directory(conf.data_directory, warn_owner, mail);
+	walk_directory(conf.data_directory, warn_writable, mail);
+	for (size_t i = 0; i < sizeof queue_trees / sizeof *queue_trees; i++) {
+		(void)snprintf(path, sizeof path, "%s/%s", conf.queue_directory, queue_trees[i]);
+		walk(path, &file_owner);
+	}
+	(void)snprintf(path, sizeof path, "%s/maildrop", conf.queue_directory);
+	if (lstat(path, &st) == 0)
+		warn_owner(path, &st, mail);
+}
+
+static void
+warn_group(void)
+{
+	const char *const directory[] = { conf.command_directory, conf.command_directory, conf.queue_directory,
+	    conf.queue_directory };
+	static const char *const name[] = { "postqueue", "postdrop", "public", "maildrop" };
+	static const char *const set_gid[] = { "postqueue", "postdrop", "postlog" };
+	const struct group *gr = getgrnam(conf.setgid_group);
+	char path[PATH_SIZE];
+	struct stat st;
+
+	for (size_t i = 0; i < 4 && gr != NULL; i++) {
+		(void)snprintf(path, sizeof path, "%s/%s", directory[i], name[i]);
+		if ((i >= 2 || !is_secondary) && stat(path, &st) == 0 && st.st_gid != gr->gr_gid)
+			log_warning("not owned by group %s: %s", conf.setgid_group, path);
+	}
+	for (size_t i = 0; i < 3 && !is_secondary; i++) {
+		(void)snprintf(path, sizeof path, "%s/%s", conf.command_directory, set_gid[i]);
+		if (stat(path, &st) == 0 && (st.st_mode & 02111) != 02111)
+			log_warning("not set-gid or not owner+group+world executable: %s", path);
+	}
+}
+
+static bool
+differ(const char *a, const char *b)
+{
+	struct buf left = {0}, right = {0};
+	bool same = !file_read_all(a, COPY_SIZE_MAX, &left, NULL) || !file_read_all(b, COPY_SIZE_MAX, &right, NULL);
+
+	same = same || span_eq(buf_view(&left), buf_view(&right));
+	buf_free(&left);
+	buf_free(&right);
+	return !same;
+}
+
+/* A copy in the jail and what it was copied from. */
+static void
+warn_stale(const char *path, const struct stat *st, const void *arg)
+{
+	const char *original = path + strlen(conf.queue_directory);
+
+	(void)arg;
+	if (S_ISREG(st->st_mode) && access(original, R_OK) == 0 && differ(path, original))
+		log_warning("%s and %s differ", path, original);
+}
+
+static void
+walk_jail(void (*at)(const char *, const struct stat *, const void *), const struct owner *owner)
+{
+	const struct look look = { at, owner };
+	char path[PATH_SIZE];
+
+	for (size_t i = 0; i < sizeof jail_trees / sizeof *jail_trees; i++) {
+		(void)snprintf(path, sizeof path, "%s/%s", conf.queue_directory, jail_trees[i]);
+		walk(path, &look);
+	}
 }
 
 static void
@@ -185,19 +301,32 @@ warn_damaged(void)
 	(void)closedir(d);
 }
 
+static void
+warn_two_sendmails(void)
+{
+	static const char *const one = "/usr/lib/sendmail", *const two = "/usr/sbin/sendmail";
+
+	if (is_secondary || access(one, R_OK) != 0 || access(two, R_OK) != 0 || !differ(one, two))
+		return;
+	log_warning("%s and %s differ", one, two);
+	log_warning("Replace one by a symbolic link to the other");
+}
+
 void
 check_permissions(void)
 {
 	const struct passwd *pw = getpwnam(conf.mail_owner);
+	const struct owner root = { 0, "root" };
 
+	/* Rootless, everything belongs to one user. */
 	if (geteuid() == 0 && pw != NULL) {
-		warn_owner(conf.queue_directory, 0, "root");
-		warn_writable(conf.queue_directory);
-		warn_tree(conf.daemon_directory, 0, "root");
-		warn_tree(conf.config_directory, 0, "root");
-		warn_tree(conf.data_directory, pw->pw_uid, conf.mail_owner);
-		for (size_t i = 0; i < sizeof queue_dirs / sizeof *queue_dirs; i++)
-			warn_queue_dir(&queue_dirs[i], pw->pw_uid);
+		const struct owner mail = { pw->pw_uid, conf.mail_owner };
+
+		warn_ownership(&root, &mail);
+		warn_group();
+		walk_jail(warn_owner, &root);
 	}
+	walk_jail(warn_stale, NULL);
 	warn_damaged();
+	warn_two_sendmails();
 }

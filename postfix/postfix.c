@@ -5,8 +5,6 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,15 +12,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/clock.h"
+#include "base/arena.h"
 #include "base/log.h"
+#include "base/vec.h"
 #include "conf/conf.h"
-#include "io/file.h"
+#include "conf/environment.h"
+#include "config.h"
 #include "postfix/postfix.h"
 #include "service/logging.h"
 
-#define STOP_ROUNDS	5		/* seconds that a polite stop may take */
+const char *command_program_directory, *program_directory;
+bool is_secondary;
 
 int
 run_program(const char *directory, char *const argv[])
@@ -35,6 +35,8 @@ run_program(const char *directory, char *const argv[])
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		/* postconf(1) shows its name as it was called. */
+		((char **)(uintptr_t)argv)[0] = path;
 		(void)execv(path, argv);
 		log_fatal("cannot execute %s: %s", path, strerror(errno));
 	}
@@ -43,199 +45,63 @@ run_program(const char *directory, char *const argv[])
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-static bool
-is_running(void)
+void
+speak_as(const char *script)
 {
-	char *argv[] = { "master", "-t", NULL };
+	static char console[256];
 
-	if (access(conf.queue_directory, F_OK) != 0)
-		return false;		/* never started here */
-	return run_program(conf.daemon_directory, argv) != 0;
+	logging_configured(script);
+	(void)snprintf(console, sizeof console, "%s/postlog", conf.syslog_name);
+	log_set_console(console);	/* scripts of Postfix log through that program */
 }
 
-pid_t
-master_pid(void)
+/* A post-install command, after the directories that it may need. */
+static int
+install(const char *command, char *const arguments[])
 {
-	struct buf text = {0};
-	struct err e = {0};
-	int64_t pid = 0;
+	struct vec argv = VEC_INIT(char *);
 
-	if (file_read_all("pid/master.pid", 100, &text, &e) && !span_to_i64(span_trim(buf_view(&text)), &pid))
-		pid = 0;
-	buf_free(&text);
-	return pid > 1 ? (pid_t)pid : 0;
+	run_postconf();
+	*(char **)vec_add(&argv) = "create-missing";
+	*(const char **)vec_add(&argv) = command;
+	for (; *arguments != NULL; arguments++)
+		*(char **)vec_add(&argv) = *arguments;
+	(void)vec_add(&argv);
+	const int status = install_run(argv.p);
+
+	vec_free(&argv);
+	return status;
 }
 
-static void
-need_running(void)
-{
-	if (!is_running())
-		log_fatal("the Postfix mail system is not running");
-}
-
-static void
-need_stopped(void)
-{
-	if (is_running())
-		log_fatal("the Postfix mail system is already running");
-}
-
-static void
-signal_master(int sig)
-{
-	pid_t pid = master_pid();
-
-	if (pid == 0 || kill(pid, sig) != 0)
-		log_fatal("cannot signal master, pid %d: %s", (int)pid, strerror(errno));
-}
-
-static void
-prepare_start(void)
-{
-	need_stopped();
-	if (unlink("quick-start") != 0) {
-		check_integrity();
-		if (chdir(conf.queue_directory) != 0)
-			log_fatal("chdir(%s): %s", conf.queue_directory, strerror(errno));
-		check_permissions();
-	}
-	log_info("starting the Postfix mail system");
-}
+static int do_set_permissions(char *const arguments[]) { return install("set-permissions", arguments); }
+static int do_upgrade_configuration(char *const arguments[]) { return install("upgrade-configuration", arguments); }
 
 static int
-do_start(void)
+do_start_msg(char *const arguments[])
 {
-	char *argv[] = { "master", "-w", NULL };
-
-	prepare_start();
-	if (run_program(conf.daemon_directory, argv) != 0)
-		log_fatal("mail system startup failed");
+	(void)arguments;
+	(void)puts("Start postfix");
 	return 0;
 }
 
 static int
-do_start_fg(void)
+do_stop_msg(char *const arguments[])
 {
-	char path[1024];
-	char *argv[] = { "master", getpid() == 1 ? "-i" : "-s", NULL };
-
-	prepare_start();
-	(void)snprintf(path, sizeof path, "%s/master", conf.daemon_directory);
-	(void)execv(path, argv);
-	log_fatal("cannot execute %s: %s", path, strerror(errno));
-}
-
-static void
-wait_a_second(void)
-{
-	struct timespec second = { 1, 0 };
-
-	(void)nanosleep(&second, NULL);
-}
-
-/* Wait until master has let its lock go, looking often at first: most stops take milliseconds. */
-static bool
-is_stopped_within(int ms)
-{
-	int64_t until = clock_ms() + ms;
-
-	while (is_running()) {
-		struct timespec pause = { 0, 20000000 };
-
-		if (clock_ms() >= until)
-			return false;
-		(void)nanosleep(&pause, NULL);
-	}
-	return true;
-}
-
-static int
-do_stop(void)
-{
-	need_running();
-	log_info("stopping the Postfix mail system");
-	pid_t pid = master_pid();
-
-	signal_master(SIGTERM);
-	if (is_stopped_within(1000))
-		return 0;
-	for (int i = 0; i < STOP_ROUNDS; i++) {
-		log_info("waiting for the Postfix mail system to terminate");
-		wait_a_second();
-		if (!is_running())
-			return 0;
-	}
-	log_warning("stopping the Postfix mail system with force");
-	(void)kill(-pid, SIGKILL);
-	(void)kill(pid, SIGKILL);
-	return 0;
-}
-
-static int
-do_abort(void)
-{
-	need_running();
-	log_info("aborting the Postfix mail system");
-	signal_master(SIGTERM);
-	return 0;
-}
-
-static int
-do_reload(void)
-{
-	need_running();
-	log_info("refreshing the Postfix mail system");
-	signal_master(SIGHUP);
-	return 0;
-}
-
-static int
-do_flush(void)
-{
-	char *argv[] = { "postqueue", "-f", NULL };
-
-	return run_program(conf.command_directory, argv);
-}
-
-static int
-do_status(void)
-{
-	if (!is_running()) {
-		log_info("the Postfix mail system is not running");
-		return 1;
-	}
-	log_info("the Postfix mail system is running: PID: %d", (int)master_pid());
-	return 0;
-}
-
-static int
-do_check(void)
-{
-	check_integrity();
-	check_permissions();
-	conf_warn_later();
+	(void)arguments;
+	(void)puts("Stop postfix");
 	return 0;
 }
 
 static const struct command {
 	const char *name;
-	int (*run)(void);
+	int (*run)(char *const arguments[]);
 } commands[] = {
-	{ "start", do_start }, { "start-fg", do_start_fg }, { "stop", do_stop }, { "abort", do_abort },
-	{ "reload", do_reload }, { "flush", do_flush }, { "status", do_status }, { "check", do_check },
+	{ "start", do_start }, { "start-fg", do_start_fg }, { "stop", do_stop }, { "quick-stop", do_quick_stop },
+	{ "abort", do_abort }, { "drain", do_drain }, { "reload", do_reload }, { "flush", do_flush },
+	{ "status", do_status }, { "check", do_check }, { "logrotate", do_logrotate },
+	{ "set-permissions", do_set_permissions }, { "upgrade-configuration", do_upgrade_configuration },
+	{ "post-install", install_run }, { "start_msg", do_start_msg }, { "stop_msg", do_stop_msg },
 };
-
-/* Commands of Postfix that this release does not have. */
-static const char *const missing[] = { "set-permissions", "upgrade-configuration", "logrotate", "tls", "non-bdb", "drain",
-    "quick-stop", "quick-start" };
-
-static void
-refuse_missing(const char *name)
-{
-	for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
-		if (strcmp(missing[i], name) == 0)
-			log_fatal("the command \"%s\" is not available in this release", name);
-}
 
 static void
 may_run(void)
@@ -286,6 +152,106 @@ say_old_level(void)
 	log_info("To disable backwards compatibility use \"postconf compatibility_level=3.11\" and \"postfix reload\"");
 }
 
+/* Is this one of the default instance's secondary instances? Its main.cf is read before our own. */
+static bool
+ask_default_instance(const char *directory)
+{
+	struct err e = {0};
+	struct span rest, word;
+	const char *list;
+	bool found = false;
+
+	if (directory == NULL || strcmp(directory, DEF_CONFIG_DIRECTORY) == 0)
+		return false;
+	if (access(DEF_CONFIG_DIRECTORY "/main.cf", R_OK) != 0 || !conf_read(DEF_CONFIG_DIRECTORY, &e))
+		return false;
+	list = conf_value("multi_instance_directories");
+	rest = span_str(list != NULL ? list : "");
+	while (span_take_word(&rest, ", \t\r\n", &word))
+		found = found || span_is(word, directory);
+	conf_reset();
+	return found;
+}
+
+/* What programs and managers that we run may rely on. */
+static void
+export_settings(bool given)
+{
+	static const char *const exported[] = {
+		"command_directory", "daemon_directory", "data_directory", "meta_directory", "queue_directory",
+		"config_directory", "shlib_directory", "mail_owner", "setgid_group", "sendmail_path", "mailq_path",
+		"newaliases_path", "manpage_directory", "sample_directory", "readme_directory", "html_directory",
+	};
+	struct err e = {0};
+
+	if (!environment_apply(conf.import_environment, true, &e))
+		log_fatal("%s", e.text);
+	(void)setenv("PATH", "/bin:/usr/bin:/sbin:/usr/sbin", 1);
+	for (size_t i = 0; i < sizeof exported / sizeof *exported; i++) {
+		const char *value = conf_value(exported[i]);
+
+		(void)setenv(exported[i], value != NULL ? value : "", 1);
+	}
+	/* Present, it means this instance alone. */
+	if (given)
+		(void)setenv("MAIL_CONFIG", conf.config_directory, 1);
+	else
+		(void)unsetenv("MAIL_CONFIG");
+	if (log_verbose > 0)
+		(void)setenv("MAIL_VERBOSE", "", 1);
+}
+
+static void
+enter(const char *directory)
+{
+	if (chdir(directory) != 0)
+		log_fatal("chdir(%s): %s", directory, strerror(errno));
+}
+
+/* All instances: the manager runs us again for each. */
+static _Noreturn void
+run_wrapper(char *const arguments[])
+{
+	struct arena *mem = arena_new();
+	struct vec argv = VEC_INIT(char *);
+	struct span rest = span_str(conf.multi_instance_wrapper), word;
+
+	while (span_take_word(&rest, " \t\r\n", &word))
+		*(char **)vec_add(&argv) = span_cstr(word, mem);
+	if (argv.n == 0)
+		log_fatal("multi-instance support is requested, but multi_instance_wrapper is empty");
+	for (; *arguments != NULL; arguments++)
+		*(char **)vec_add(&argv) = *arguments;
+	(void)vec_add(&argv);
+	(void)execvp(*VEC_AT(&argv, char *, 0), argv.p);
+	log_fatal("cannot execute %s: %s", *VEC_AT(&argv, char *, 0), strerror(errno));
+}
+
+/* "/abs/command arguments": run in this environment. */
+static int
+run_absolute(char *const argv[])
+{
+	(void)execv(argv[0], argv);
+	(void)fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
+	return errno == ENOENT ? 127 : 126;
+}
+
+static int
+run_command(char *const argv[])
+{
+	static char *const none[] = { NULL };
+	const char *name = argv[0] != NULL ? argv[0] : "";
+
+	speak_as("postfix-script");
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return commands[i].run(argv[0] != NULL ? argv + 1 : none);
+	if (*name == '/')
+		return run_absolute(argv);
+	log_fatal("unknown command: '%s'. Usage: postfix start (or stop, reload, abort, flush, check, status, "
+	    "set-permissions, upgrade-configuration, logrotate, tls, non-bdb)", name);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -294,7 +260,10 @@ main(int argc, char **argv)
 	(void)umask(022);
 	log_init("postfix", LOG_TO_STDERR);
 	parse_options(argc, argv);
+	const bool given = getenv("MAIL_CONFIG") != NULL;
+
 	conf_set_program("postfix");
+	is_secondary = ask_default_instance(getenv("MAIL_CONFIG"));
 	if (!conf_load(NULL, &e) || !conf_check(&e))
 		log_fatal("%s", e.text);
 	may_run();
@@ -302,16 +271,13 @@ main(int argc, char **argv)
 	log_set_postlog_fallback(conf.maillog_file);
 	log_set_tag("postfix");
 	say_old_level();
-	logging_configured("postfix-script");
-	log_set_console("postfix/postlog");	/* scripts of Postfix log through that program */
-	(void)setenv("MAIL_CONFIG", conf.config_directory, 1);
-	if (chdir(conf.queue_directory) != 0 && errno != ENOENT)
-		log_fatal("chdir(%s): %s", conf.queue_directory, strerror(errno));
-	for (size_t i = 0; optind + 1 == argc && i < sizeof commands / sizeof *commands; i++)
-		if (strcmp(commands[i].name, argv[optind]) == 0)
-			return commands[i].run();
-	if (optind < argc)
-		refuse_missing(argv[optind]);
-	log_fatal("unknown command: '%s'. Usage: postfix start (or stop, reload, abort, flush, check, status, "
-	    "set-permissions, upgrade-configuration, logrotate, tls, non-bdb)", optind < argc ? argv[optind] : "");
+	command_program_directory = span_strdup(span_str(conf.command_directory));
+	program_directory = span_strdup(span_str(conf.daemon_directory));
+	export_settings(given);
+	enter(conf.command_directory);
+	enter(conf.daemon_directory);
+	enter(conf.queue_directory);
+	if (!given && conf.multi_instance_directories[0] != '\0')
+		run_wrapper(argv + optind);
+	return run_command(argv + optind);
 }

@@ -9,15 +9,47 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Directories and files that must be there; missing queue directories are made. Fatal when something cannot be mended. */
-void	check_integrity(void);
-/* Owners and modes that are not as they should be: warnings only. */
-void	check_permissions(void);
+/* command_directory and daemon_directory of the programs to run, whatever new values arguments give to the parameters. */
+extern const char *command_program_directory, *program_directory;
+/* The configuration directory is in multi_instance_directories of the default instance, which owns what both share. */
+extern bool is_secondary;
 
+/* --- postfix.c */
 /* Run a program of the suite and wait; argv[0] is completed with the directory. Exit status, 1 when it was killed. */
 int	run_program(const char *directory, char *const argv[]);
+/* From now on messages come from the script that Postfix has for this: "postfix-script", "postfix-tls-script". */
+void	speak_as(const char *script);
 
-/* Pid from pid/master.pid; 0 when master does not run. */
+/* --- control.c: start, stop and the like; arguments behind the command. Exit status. */
+int	do_start(char *const arguments[]);
+int	do_start_fg(char *const arguments[]);
+int	do_stop(char *const arguments[]);
+int	do_quick_stop(char *const arguments[]);
+int	do_abort(char *const arguments[]);
+int	do_drain(char *const arguments[]);
+int	do_reload(char *const arguments[]);
+int	do_flush(char *const arguments[]);
+int	do_status(char *const arguments[]);
+int	do_check(char *const arguments[]);
+/* Warnings of postconf(1) about parameters that are unknown or old; fatal when it finds main.cf or master.cf bad. */
+void	run_postconf(void);
+bool	is_running(void);
+/* Pid from pid/master.pid; 0 when there is none. */
 pid_t	master_pid(void);
+
+/* --- logrotate.c */
+int	do_logrotate(char *const arguments[]);
+
+/* --- check.c */
+/* Directories and files that must be there; missing queue directories are made, file names mended. Else fatal. */
+void	check_integrity(void);
+/* Owners and modes that are not as they should be, files of a chroot jail that are stale: warnings only. */
+void	check_permissions(void);
+
+/* --- install.c: "postfix post-install"; settings and commands. Exit status. */
+int	install_run(char *const arguments[]);
+
+/* --- upgrade.c: obsolete: paths to report, each with a blank in front, or "". False: said why. */
+bool	upgrade_configuration(const char *obsolete);
 
 #endif
