@@ -95,8 +95,8 @@ check_integrity(void)
 		need_directory("shared-library", conf.shlib_directory);
 	need_directory("meta", conf.meta_directory);
 	need_directory("queue", conf.queue_directory);
-	need_master_cf();
 	run_postconf();
+	need_master_cf();
 	make_missing();
 	if (geteuid() == 0 && run_program(command_program_directory, mend_names) != 0)
 		log_fatal("Postfix integrity check failed!");

@@ -18,6 +18,7 @@
 #include "conf/lines.h"
 #include "config.h"
 #include "postfix/files.h"
+#include "postfix/postfix.h"
 
 static const char flag_letters[] = "pucro1";	/* in the order of the FILE_ bits */
 
@@ -105,7 +106,10 @@ read_file(struct files *f, const char *path, bool secondary, struct err *e)
 {
 	struct lines in;
 	struct span line;
+	struct stat st;
 
+	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+		return err_perm(e, "%s/post-install: Error: %s is not a file.", program_directory, path);
 	if (!lines_open(&in, path, e))
 		return false;
 	while (lines_next(&in, &line))

@@ -20,21 +20,6 @@
 #include "conf/conf.h"
 #include "postfix/postfix.h"
 
-#define ARGUMENT_MAX	50
-
-/* Words of maillog_file_compressor, then the file. */
-static void
-compressor_arguments(const char *file, struct arena *mem, char *argv[])
-{
-	struct span rest = span_str(conf.maillog_file_compressor), word;
-	size_t n = 0;
-
-	while (n < ARGUMENT_MAX && span_take_word(&rest, " \t\r\n", &word))
-		argv[n++] = span_cstr(word, mem);
-	argv[n++] = span_cstr(span_str(file), mem);
-	argv[n] = NULL;
-}
-
 /* What the child says on standard output and error. False when it failed. */
 static bool
 run_captured(char *const argv[], struct buf *output)
@@ -95,7 +80,7 @@ do_logrotate(char *const arguments[])
 {
 	struct arena *mem = arena_new();
 	struct buf output = {0};
-	char *argv[ARGUMENT_MAX + 2], suffix[256];
+	char suffix[256];
 	const time_t now = time(NULL);
 	struct tm tm;
 
@@ -117,7 +102,8 @@ do_logrotate(char *const arguments[])
 	/* Let postlogd(8) close the old file. */
 	if (master > 0)
 		(void)nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
-	compressor_arguments(rotated, mem, argv);
+	char *argv[] = { span_cstr(span_str(conf.maillog_file_compressor), mem), span_cstr(span_str(rotated), mem), NULL };
+
 	if (!run_captured(argv, &output))
 		give_up(span_cstr(span_chomp(buf_view(&output)), mem));
 	buf_free(&output);
