@@ -24,7 +24,7 @@ def test_logrotate(box):
     inode = os.stat(box.log).st_ino
     box.postfix("logrotate")
     rotated = glob.glob(box.log + ".*.gz")
-    assert len(rotated) == 1 and os.stat(rotated[0]).st_mode & 0o777 == os.stat(box.log).st_mode & 0o777
+    assert len(rotated) == 1 and os.stat(rotated[0]).st_mode & 0o777 == 0o600
     assert gzip.open(rotated[0], "rt").read().startswith(before)
     with Smtp(box.port()) as c:
         c.cmd("QUIT")
