@@ -27,7 +27,8 @@ is_running(void)
 {
 	char *argv[] = { "master", "-t", NULL };
 
-	return run_program(program_directory, argv) != 0;
+	/* Asked, master(8) would make its lock file. */
+	return access("pid/master.pid", F_OK) == 0 && run_program(program_directory, argv) != 0;
 }
 
 pid_t

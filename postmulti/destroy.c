@@ -10,9 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "conf/conf.h"
 #include "postmulti/postmulti.h"
-#include "service/logging.h"
 
 static const char *const queue_directories[] = { "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold",
     "incoming", "maildrop", "pid", "private", "public", "saved", "trace" };
@@ -32,14 +30,14 @@ is_stopped(const struct instance *i)
 {
 	char *argv[] = { arena_printf(memory, "%s/master", shared.daemon_directory), "-t", NULL };
 
-	return access(i->queue_directory, F_OK) != 0 || run_for(i, argv) == 0;
+	/* Asked, master(8) would make its lock file. */
+	return access(arena_printf(memory, "%s/pid/master.pid", i->queue_directory), F_OK) != 0 || run_for(i, argv) == 0;
 }
 
 void
 instance_destroy(const struct instance *i)
 {
-	logging_configured("postmulti-script");
-	log_set_console(arena_printf(memory, "%s/postlog", conf.syslog_name));
+	speak_as_script(true);
 	if (!is_stopped(i))
 		log_fatal("Instance '%s' is not stopped", i->config_directory);
 	for (size_t n = 0; n < sizeof queue_directories / sizeof *queue_directories; n++)

@@ -12,7 +12,6 @@
 #include "conf/conf.h"
 #include "config.h"
 #include "postmulti/postmulti.h"
-#include "service/logging.h"
 
 enum {
 	NEEDS_INSTANCE = 1,	/* -i */
@@ -91,7 +90,7 @@ check_setting(const struct action *a, const char *setting)
 	struct span n, v;
 
 	if (!conf_split_pair(span_str(setting), &n, &v, &why))
-		log_fatal("%s: \"%s\"", why, setting);
+		log_fatal("Malformed parameter setting '%s'", setting);
 	name = span_cstr(n, memory);
 	if (!word_in(a->settings, name))
 		log_fatal("Parameter '%s' not valid with action %s", name, a->name);
@@ -131,14 +130,12 @@ check_action(const struct action *a, char *const settings[])
 static void
 need_management(void)
 {
-	logging_configured("postmulti-script");
-	log_set_console(arena_printf(memory, "%s/postlog", conf.syslog_name));
+	speak_as_script(true);
 	if (*shared.wrapper == '\0')
 		log_fatal("multi_instance_wrapper is empty, run 'postmulti -e init' first.");
 	if (!instance_at(0)->enabled)
 		log_fatal("multi_instance_enable!=yes, run 'postmulti -e init' first.");
-	logging_configured("postmulti");
-	log_set_console(NULL);
+	speak_as_script(false);
 }
 
 void
@@ -289,17 +286,47 @@ check_conflicts(const struct instance *new)
 		if (strcmp(instance_at(n)->config_directory, new->config_directory) == 0)
 			log_fatal("new config_directory=%s is already in use by instance %s, config_directory=%s",
 			    new->config_directory, instance_label(instance_at(n)), instance_at(n)->config_directory);
+	check_name_is_new(new);
 	check_conflict(new, "config_directory", new->config_directory);
 	check_conflict(new, "queue_directory", new->queue_directory);
 	check_conflict(new, "data_directory", new->data_directory);
-	check_name_is_new(new);
+}
+
+static const char *
+without_word(const char *list, const char *word)
+{
+	struct span rest = span_str(list), one;
+	struct buf out = {0};
+
+	while (span_take_word(&rest, ", \t\r\n", &one))
+		if (!span_is(one, word))
+			buf_printf(&out, "%s%.*s", out.n > 0 ? " " : "", SPAN_ARG(one));
+	const char *result = span_cstr(buf_view(&out), memory);
+
+	buf_free(&out);
+	return result;
+}
+
+/* Set-gid commands find it in the list of instances, or need it no more. */
+static void
+forget_alternate(const struct instance *i)
+{
+	if (word_in(shared.alternate_config_directories, i->config_directory))
+		set_one(DEF_CONFIG_DIRECTORY, "alternate_config_directories",
+		    without_word(shared.alternate_config_directories, i->config_directory));
 }
 
 static void
 join(const struct instance *new, size_t place)
 {
+	/* There is no old name to take away. */
+	if (opt.new_name != NULL && strcmp(opt.new_name, "-") == 0 && *new->name == '\0')
+		opt.new_name = NULL;
+	if (opt.new_group != NULL && strcmp(opt.new_group, "-") == 0 && *new->group == '\0')
+		opt.new_group = NULL;
 	assign(new);
 	write_list(NULL, new, place);
+	forget_alternate(new);
 	instance_set_permissions(new);
 }
 
@@ -333,16 +360,17 @@ static void
 do_create(struct instance *none, char *const settings[])
 {
 	const struct instance *primary = instance_at(0);
-	struct instance new = { .config_directory = directory_for("config_directory", primary->config_directory, settings) };
+	struct instance new = { .config_directory = directory_for("config_directory", primary->config_directory, settings),
+	    .name = "", .group = "" };
 	const size_t place = place_for_new();
 
 	(void)none;
+	new.queue_directory = directory_for("queue_directory", primary->queue_directory, settings);
+	new.data_directory = directory_for("data_directory", primary->data_directory, settings);
 	if (has_both_files(new.config_directory)) {
 		do_import(NULL, settings);
 		return;
 	}
-	new.queue_directory = directory_for("queue_directory", primary->queue_directory, settings);
-	new.data_directory = directory_for("data_directory", primary->data_directory, settings);
 	check_conflicts(&new);
 	need_management();
 	instance_create(&new);
@@ -361,28 +389,11 @@ do_deport(struct instance *i, char *const none[])
 		    i->config_directory));
 }
 
-static const char *
-without_word(const char *list, const char *word)
-{
-	struct span rest = span_str(list), one;
-	struct buf out = {0};
-
-	while (span_take_word(&rest, ", \t\r\n", &one))
-		if (!span_is(one, word))
-			buf_printf(&out, "%s%.*s", out.n > 0 ? " " : "", SPAN_ARG(one));
-	const char *result = span_cstr(buf_view(&out), memory);
-
-	buf_free(&out);
-	return result;
-}
-
 static void
 do_destroy(struct instance *i, char *const none[])
 {
 	(void)none;
 	instance_destroy(i);
 	write_list(i, NULL, 0);
-	if (word_in(shared.alternate_config_directories, i->config_directory))
-		set_one(DEF_CONFIG_DIRECTORY, "alternate_config_directories",
-		    without_word(shared.alternate_config_directories, i->config_directory));
+	forget_alternate(i);
 }

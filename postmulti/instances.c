@@ -73,7 +73,7 @@ instances_load(void)
 		.stop_commands = conf.postmulti_stop_commands,
 		.control_commands = conf.postmulti_control_commands,
 		.wrapper = value_of("multi_instance_wrapper"),
-		.mail_owner = value_of("mail_owner"),
+		.syslog_name = value_of("syslog_name"),
 	};
 	/* Texts of struct conf end when another main.cf is read. */
 	shared.start_commands = span_cstr(span_str(shared.start_commands), memory);

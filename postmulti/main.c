@@ -101,29 +101,28 @@ list_one(const struct instance *i)
 }
 
 static void
-set_or_unset(const char *name, const char *value)
-{
-	if (*value != '\0')
-		(void)setenv(name, value, 1);
-	else
-		(void)unsetenv(name);
-}
-
-static void
 export_instance(const struct instance *i)
 {
 	const char *path = getenv("PATH");
 
 	(void)setenv("PATH", arena_printf(memory, "%s:%s", shared.command_directory, path != NULL ? path : "/bin:/usr/bin"), 1);
 	(void)setenv("MAIL_CONFIG", i->config_directory, 1);
+	(void)setenv("MAIL_LOGTAG", shared.syslog_name, 1);
 	(void)setenv("command_directory", shared.command_directory, 1);
 	(void)setenv("daemon_directory", shared.daemon_directory, 1);
 	(void)setenv("config_directory", i->config_directory, 1);
 	(void)setenv("queue_directory", i->queue_directory, 1);
 	(void)setenv("data_directory", i->data_directory, 1);
-	set_or_unset("multi_instance_name", i->name);
-	set_or_unset("multi_instance_group", i->group);
+	(void)setenv("multi_instance_name", i->name, 1);
+	(void)setenv("multi_instance_group", i->group, 1);
 	(void)setenv("multi_instance_enable", i->enabled ? "yes" : "no", 1);
+}
+
+void
+speak_as_script(bool script)
+{
+	log_set_tag(arena_printf(memory, "%s/%s", shared.syslog_name, script ? "postmulti-script" : "postmulti"));
+	log_set_console(script ? arena_printf(memory, "%s/postlog", shared.syslog_name) : NULL);
 }
 
 int

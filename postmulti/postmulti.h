@@ -26,7 +26,7 @@ extern struct vec instances;	/* struct instance; the primary one is the first */
 /* What secondary instances share with the primary one, from its main.cf. */
 struct shared {
 	const char *command_directory, *daemon_directory, *meta_directory, *alternate_config_directories;
-	const char *start_commands, *stop_commands, *control_commands, *wrapper, *mail_owner;
+	const char *start_commands, *stop_commands, *control_commands, *wrapper, *syslog_name;
 };
 extern struct shared shared;
 
@@ -51,6 +51,8 @@ struct options {
 extern struct options opt;
 extern char **environ;
 
+/* From now on messages come from what Postfix has as a script, or again from the command. */
+void	speak_as_script(bool);
 /* Run a command with the environment of an instance and wait; exit status, 1 when it was killed. */
 int	run_for(const struct instance *, char *const argv[]);
 
