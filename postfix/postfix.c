@@ -98,7 +98,7 @@ static const struct command {
 } commands[] = {
 	{ "start", do_start }, { "start-fg", do_start_fg }, { "stop", do_stop }, { "quick-stop", do_quick_stop },
 	{ "abort", do_abort }, { "drain", do_drain }, { "reload", do_reload }, { "flush", do_flush },
-	{ "status", do_status }, { "check", do_check }, { "logrotate", do_logrotate },
+	{ "status", do_status }, { "check", do_check }, { "logrotate", do_logrotate }, { "tls", do_tls },
 	{ "set-permissions", do_set_permissions }, { "upgrade-configuration", do_upgrade_configuration },
 	{ "post-install", install_run }, { "start_msg", do_start_msg }, { "stop_msg", do_stop_msg },
 };

@@ -40,6 +40,9 @@ pid_t	master_pid(void);
 /* --- logrotate.c */
 int	do_logrotate(char *const arguments[]);
 
+/* --- tls.c */
+int	do_tls(char *const arguments[]);
+
 /* --- check.c */
 /* Directories and files that must be there; missing queue directories are made, file names mended. Else fatal. */
 void	check_integrity(void);
