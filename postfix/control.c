@@ -87,6 +87,7 @@ prepare_start(void)
 	if (unlink("quick-start") != 0) {
 		check_integrity();
 		check_permissions();
+		migrate_alias_maps_once();
 	}
 	log_info("starting the Postfix mail system");
 }

@@ -99,6 +99,7 @@ static const struct command {
 	{ "start", do_start }, { "start-fg", do_start_fg }, { "stop", do_stop }, { "quick-stop", do_quick_stop },
 	{ "abort", do_abort }, { "drain", do_drain }, { "reload", do_reload }, { "flush", do_flush },
 	{ "status", do_status }, { "check", do_check }, { "logrotate", do_logrotate }, { "tls", do_tls },
+	{ "non-bdb", do_non_bdb },
 	{ "set-permissions", do_set_permissions }, { "upgrade-configuration", do_upgrade_configuration },
 	{ "post-install", install_run }, { "start_msg", do_start_msg }, { "stop_msg", do_stop_msg },
 };

@@ -43,6 +43,11 @@ int	do_logrotate(char *const arguments[]);
 /* --- tls.c */
 int	do_tls(char *const arguments[]);
 
+/* --- nonbdb.c */
+int	do_non_bdb(char *const arguments[]);
+/* With level enable-reindex, at the first start: alias tables that have only an old index get a new one. */
+void	migrate_alias_maps_once(void);
+
 /* --- check.c */
 /* Directories and files that must be there; missing queue directories are made, file names mended. Else fatal. */
 void	check_integrity(void);

@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "config.h"
 #include "map/maps.h"
+#include "map/migrate.h"
 #include "map/module.h"
 #include "map/source.h"
 #include "map/type.h"
@@ -135,25 +136,47 @@ map_spec_is_table(struct span text)
 	return n > 0 && n < text.n && text.p[n] == ':';
 }
 
-static bool
-open_type(struct map *m, struct span type, struct err *e)
+/* The table goes on under the name of the type that stands for its own. */
+static void
+rename_to(struct map *m, struct span real)
 {
-	const struct span real = redirected(type);
+	struct buf spec = {0};
+
+	buf_printf(&spec, "%.*s:%s", SPAN_ARG(real), m->name);
+	free(m->spec);
+	m->spec = span_strdup(buf_view(&spec));
+	m->name = m->spec + real.n + 1;
+	buf_free(&spec);
+}
+
+static bool
+migrate(struct map *m, struct span *type, struct arena *mem, struct err *e)
+{
+	const struct span legacy = span_copy(*type, mem);
 	struct err why = {0};
 
-	if (!span_eq(real, type)) {
-		if (conf.non_bdb_migration_level != NULL && strcmp(conf.non_bdb_migration_level, "disable") != 0 &&
-		    conf.non_bdb_migration_log_redirect)
-			log_info("redirecting %s to %.*s:%s", m->spec, SPAN_ARG(real), m->name);
-		struct buf spec = {0};
-		const size_t skip = real.n + 1;
+	if (!migrate_type(legacy, m->name, mem, type, &why)) {
+		const bool writing = (m->flags & MAP_WRITE) != 0;
 
-		buf_printf(&spec, "%.*s:%s", SPAN_ARG(real), m->name);
-		free(m->spec);
-		m->spec = span_strdup(buf_view(&spec));
-		m->name = m->spec + skip;
-		buf_free(&spec);
+		if (!writing)
+			log_warning("non-Berkeley-DB type mapping lookup error for '%s': %s", m->spec, why.text);
+		return err_perm(e, "%s type mapping lookup error for '%s': %s", writing ? "Berkeley DB" : "non-Berkeley-DB",
+		    m->spec, why.text);
 	}
+	if (conf.non_bdb_migration_log_redirect)
+		log_info("redirecting %s to %.*s:%s", m->spec, SPAN_ARG(*type), m->name);
+	rename_to(m, *type);
+	if ((m->flags & MAP_WRITE) != 0 || migrate_index(legacy, m->name, *type, &why))
+		return true;
+	log_warning("Non-Berkeley-DB migration error: %s", why.text);
+	return err_perm(e, "Non-Berkeley-DB migration error: %s", why.text);
+}
+
+static bool
+open_real(struct map *m, struct span type, struct span real, struct err *e)
+{
+	struct err why = {0};
+
 	m->type = find_type(real, &why);
 	if (m->type == NULL && why.kind != ERR_NONE)
 		return err_perm(e, "%s", why.text);
@@ -165,6 +188,28 @@ open_type(struct map *m, struct span type, struct err *e)
 		return err_perm(e, "%s map requires O_RDONLY access mode", m->spec);
 	m->fixed = (m->type->properties & MAP_TYPE_FIXED) != 0;
 	return m->type->open(m, e);
+}
+
+static bool
+open_type(struct map *m, struct span type, struct err *e)
+{
+	struct arena *mem = arena_new();
+	struct span real;
+	bool ok;
+
+	type = span_copy(type, mem);	/* it points into the name, which may change */
+	real = type;
+	if (migrate_wanted(type)) {
+		ok = migrate(m, &real, mem, e);
+	} else {
+		real = redirected(type);
+		if (!span_eq(real, type))
+			rename_to(m, real);
+		ok = true;
+	}
+	ok = ok && open_real(m, type, real, e);
+	arena_free(&mem);
+	return ok;
 }
 
 static void

@@ -6,9 +6,7 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,6 +15,7 @@
 #include "io/sock.h"
 #include "ipc/ipc.h"
 #include "map/proxy_protocol.h"
+#include "map/service_path.h"
 #include "map/type.h"
 
 #define RETRY_SECONDS	1
@@ -35,18 +34,6 @@ service_name(const struct map *m)
 	return m->flags & MAP_WRITE ? conf.proxywrite_service_name : conf.proxymap_service_name;
 }
 
-/* Commands run anywhere; a jailed service only finds the socket relative to its directory. */
-static void
-set_path(struct connection *c, const char *service)
-{
-	struct stat st;
-
-	(void)snprintf(c->path, sizeof c->path, "%s/private/%s", conf.queue_directory, service);
-	if (stat(c->path, &st) != 0)
-		(void)snprintf(c->path, sizeof c->path, "private/%s", service);
-	c->ipc.path = c->path;
-}
-
 /* Connect when needed. False: errno says why not. */
 static bool
 connected(struct connection *c, const char *service)
@@ -55,7 +42,8 @@ connected(struct connection *c, const char *service)
 		ipc_client_close(&c->ipc);
 	if (c->ipc.stream != NULL)
 		return true;
-	set_path(c, service);
+	service_path(c->path, sizeof c->path, service);
+	c->ipc.path = c->path;
 	int fd = sock_connect_unix(c->path, CONNECT_MS, NULL);
 
 	if (fd < 0)
