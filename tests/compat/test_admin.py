@@ -422,3 +422,35 @@ def control_case(name):
 @pytest.mark.parametrize("name", CONTROL)
 def test_control(box, name):
     batched(box, "control", control_case, CONTROL, name)
+
+
+# --- a running system
+
+@pytest.fixture(scope="module")
+def running():
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    pair = Pair()
+    try:
+        for i in pair.instances:
+            i.set(compatibility_level="3.11" if i.suite.is_ours else "3.6")
+        pair.start()
+        yield pair
+    finally:
+        pair.destroy()
+
+
+@pytest.mark.parametrize("command", ["start", "status", "reload", "flush", "check"])
+def test_running(running, command):
+    """Exit status, what postfix(1) says about the running system, and what master makes of it."""
+    def case(instance):
+        mark = instance.mark()
+        p = instance.postfix(command, check=False)
+        if command in ("start", "status", "reload"):
+            instance.wait_log(r"postfix-script\[\d+\]: ", mark)
+        if command == "reload":
+            instance.wait_log(r"master\[\d+\]: reload -- version", mark)
+        said = [re.sub(r"^\S+ +\d+ \S+ \S+ ", "", line) for line in instance.log_lines(mark)]
+        said = [re.sub(r"\[\d+\]|PID: \d+", "", line) for line in said if re.match(r"postfix(?:/postfix-script|/master|/postsuper)?\[", line)]
+        return p.returncode, p.stdout, [instance.normal().text(line) for line in said]
+    running.compare(case)
