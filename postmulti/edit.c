@@ -147,9 +147,9 @@ edit_instances(char *const settings[])
 	check_action(a, settings);
 	if ((a->flags & NEEDS_INSTANCE) != 0 && (i = instance_find(opt.name)) == NULL)
 		log_fatal("No instance named %s", opt.name);
-	if ((a->flags & SECONDARY) != 0 && i->primary)
+	if (i != NULL && (a->flags & SECONDARY) != 0 && i->primary)
 		log_fatal("Cannot remove the primary instance");
-	if ((a->flags & DISABLED) != 0 && i->enabled)
+	if (i != NULL && (a->flags & DISABLED) != 0 && i->enabled)
 		log_fatal("Cannot remove enabled instances");
 	if ((a->flags & MANAGED) != 0)
 		need_management();

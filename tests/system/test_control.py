@@ -4,9 +4,10 @@
 import glob
 import gzip
 import os
+import subprocess
 
 import pytest
-from harness import Smtp, wait_for
+from harness import Smtp, send_mail, wait_for
 from harness.instance import alive
 from harness.under_test import IS_REFERENCE, make
 
@@ -21,7 +22,6 @@ def box():
 
 def test_logrotate(box):
     before = box.log_text()
-    inode = os.stat(box.log).st_ino
     box.postfix("logrotate")
     rotated = glob.glob(box.log + ".*.gz")
     assert len(rotated) == 1 and os.stat(rotated[0]).st_mode & 0o777 == 0o600
@@ -29,7 +29,7 @@ def test_logrotate(box):
     with Smtp(box.port()) as c:
         c.cmd("QUIT")
     box.wait_log(r"smtpd\[\d+\]: disconnect from")
-    assert os.stat(box.log).st_ino != inode
+    assert "daemon started" in before and "daemon started" not in box.log_text()
 
 
 def test_quick_stop_and_start(box):
@@ -52,3 +52,50 @@ def test_drain(box):
         assert c.cmd("NOOP").startswith("250")
         assert c.cmd("QUIT").startswith("221")
     box.start()
+
+
+OLD_SERVICES = """\
+pickup    fifo  n       -       n       60      1       pickup
+cleanup   unix  n       -       n       -       0       cleanup
+qmgr      fifo  n       -       n       300     1       qmgr
+rewrite   unix  -       -       n       -       -       trivial-rewrite
+bounce    unix  -       -       n       -       0       bounce
+defer     unix  -       -       n       -       0       bounce
+smtp      unix  -       -       n       -       -       smtp
+showq     unix  n       -       n       -       -       showq
+error     unix  -       -       n       -       -       error
+virtual   unix  -       n       n       -       -       virtual
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="owners need root")
+def test_old_master_cf():
+    """A master.cf of a 2.6 installation (maillog_file included): refused, upgraded, started; mail is delivered."""
+    i = make(services=OLD_SERVICES, main={"compatibility_level": "3.11", "html_directory": "no"})
+    try:
+        p = i.postfix("start", check=False)
+        assert p.returncode == 1
+        assert "fatal: missing 'postlog' service in master.cf - run 'postfix upgrade-configuration'" in p.stderr + i.log_text()
+        i.postfix("upgrade-configuration")
+        with open(i.config + "/master.cf") as f:
+            text = f.read()
+        assert OLD_SERVICES in text and "\nretry     unix" in text and "\nrelay\t  unix" in text and "\npostlog   unix-dgram" in text
+        i.start()
+        assert send_mail(i.port(), "a@example.com", "u@vmbox.test", "Subject: old\r\n\r\nx\r\n").startswith("250")
+        assert b"Subject: old" in i.wait_maildir("user")[0]
+    finally:
+        i.destroy()
+
+
+@pytest.mark.skipif(IS_REFERENCE or os.getuid() != 0, reason="changes the installed tree")
+def test_after_package_installation(our_suite):
+    """What RHEL's package runs when it is installed, on the tree that make install has made; a second time it is silent."""
+    run = [our_suite.prog("postfix"), "set-permissions", "upgrade-configuration", "daemon_directory=" + our_suite.daemon_directory]
+    for _ in range(2):
+        p = subprocess.run(run, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "detect_leaks=0"})
+        assert (p.returncode, p.stdout, p.stderr) == (0, "", "")
+    script = our_suite.daemon_directory + "/post-install"
+    p = subprocess.run([script, "create-missing", "set-permissions"], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "detect_leaks=0"})
+    assert (p.returncode, p.stdout, p.stderr) == (0, "", "")
+    for name in ("postdrop", "postqueue", "postlog"):
+        assert os.stat(our_suite.prog(name)).st_mode & 0o7777 == 0o2755
