@@ -212,6 +212,7 @@ set_permissions(const struct file_record *r, struct err *e)
 {
 	const bool root = geteuid() == 0;
 	mode_t mode = r->mode;
+	struct stat st;
 	uid_t uid;
 	gid_t gid;
 
@@ -223,6 +224,8 @@ set_permissions(const struct file_record *r, struct err *e)
 		return err_perm(e, "chgrp: invalid group: '%s'", r->group);
 	if (root && r->group != NULL && !set_owner(r, "chgrp", (uid_t)-1, gid, e))
 		return false;
+	if (!root && lstat(r->path, &st) == 0 && st.st_uid != geteuid())
+		return true;			/* of an installation that others share */
 	if (!root && r->group != NULL)
 		mode &= ~(mode_t)07070;		/* there is no group to give rights to */
 	if (mode != 0 && chmod(r->path, mode) != 0)

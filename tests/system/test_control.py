@@ -99,3 +99,17 @@ def test_after_package_installation(our_suite):
     assert (p.returncode, p.stdout, p.stderr) == (0, "", "")
     for name in ("postdrop", "postqueue", "postlog"):
         assert os.stat(our_suite.prog(name)).st_mode & 0o7777 == 0o2755
+
+
+@pytest.mark.skipif(IS_REFERENCE, reason="the reference needs root")
+def test_rootless():
+    """One user's own instance: directories and modes are set, what belongs to others is left alone."""
+    i = make(rootless=True)
+    try:
+        i.postfix("check")
+        os.chmod(i.queue + "/active", 0o777)
+        i.postfix("set-permissions", "upgrade-configuration")
+        assert os.stat(i.queue + "/active").st_mode & 0o7777 == 0o700
+        assert os.stat(i.queue + "/maildrop").st_mode & 0o7777 == 0o700
+    finally:
+        i.destroy()
