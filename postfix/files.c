@@ -213,8 +213,8 @@ set_permissions(const struct file_record *r, struct err *e)
 	const bool root = geteuid() == 0;
 	mode_t mode = r->mode;
 	struct stat st;
-	uid_t uid;
-	gid_t gid;
+	uid_t uid = (uid_t)-1;
+	gid_t gid = (gid_t)-1;
 
 	if (root && !find_ids(r, &uid, &gid, e))
 		return false;
