@@ -92,10 +92,29 @@ parse_options(int argc, char **argv, const char **ssl_mode)
 	}
 }
 
+/* Defaults depend on the level, and that of mynetworks on the interfaces, whatever is shown. */
+static void
+check_what_defaults_need(void)
+{
+	const char *level = conf_value("compatibility_level");
+	struct err e = {0};
+	int ignored;
+
+	if (level != NULL && !conf_compare_levels(level, "0", &ignored))
+		log_warning("malformed compatibility level syntax: \"%s\"", level);
+	if (level == NULL || !conf_compare_levels(level, "0", &ignored))
+		log_fatal("macro processing error");
+	if (setting_of("mynetworks") == NULL)
+		(void)conf_default("mynetworks");
+	if (!conf_defaults_ok(&e))
+		log_fatal("%s", e.text);
+}
+
 /* Without -d the settings; master.cf always, for the names of its services. */
 static void
 read_configuration(void)
 {
+	const bool master_mode = HAS(OPT_M) || HAS(OPT_F) || HAS(OPT_P);
 	const char *dir = getenv("MAIL_CONFIG");
 	struct err e = {0};
 
@@ -105,11 +124,16 @@ read_configuration(void)
 	master_cf = arena_printf(memory, "%s/master.cf", dir);
 	if (options & (BIT(OPT_e) | BIT(OPT_X) | BIT(OPT_comment)))
 		return;
+	if (master_mode)
+		master_read(false);
 	if (HAS(OPT_d))
 		conf_read_nothing();
 	else if (!conf_read(NULL, &e))
 		log_fatal("%s", e.text);
-	master_read(!(HAS(OPT_M) || HAS(OPT_F) || HAS(OPT_P)));
+	if (!master_mode)
+		master_read(true);
+	if (!HAS(OPT_d))
+		check_what_defaults_need();
 	rows_build();
 }
 
@@ -149,7 +173,7 @@ show(char **arguments)
 	warn_unused_master();
 }
 
-/* This program shows its whole name, and never writes to the log. */
+/* This program shows its whole name, ASCII only, and never writes to the log. */
 static void
 to_stderr(enum log_level level, const char *text, void *arg)
 {
@@ -166,6 +190,7 @@ main(int argc, char **argv)
 	(void)umask(022);
 	log_init(argv[0], 0);
 	log_set_hook(to_stderr, argv[0]);
+	log_set_utf8(false);
 	memory = arena_new();
 	if (getenv("MAIL_VERBOSE") != NULL)
 		log_verbose++;

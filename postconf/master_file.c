@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "conf/lines.h"
+#include "conf/list.h"
 #include "conf/master_cf.h"
-#include "map/list.h"
 #include "postconf/postconf.h"
 
 #define BLANKS		" \t\r\n"

@@ -49,8 +49,8 @@ struct row *row_at(size_t i);	/* sorted by name */
 /* Names found as "$name" in main.cf and master.cf; warns for undefined ones. */
 bool	name_is_used(const char *name);
 
-/* tables.c: tables named in a value; use() gets the names of parameters in main.cf that they read. */
-void	tables_scan(const char *value, void (*use)(const char *name));
+/* tables.c: tables named in a value of that file; use() gets the names of parameters in main.cf that they read. */
+void	tables_scan(const char *file, const char *value, void (*use)(const char *name));
 
 /* --- output: print.c */
 /* One parameter or field: "name = value", with -f -h -H -j as given. */
@@ -61,6 +61,8 @@ void	print_flush(void);
 /* Value of a text with all $names replaced (-x); service: its -o settings come first, NULL none. Ends the program on errors. */
 struct entry;
 const char *expanded(const struct entry *service, const char *text);
+/* The same; errors end the text early, silently. */
+const char *expanded_quietly(const struct entry *service, const char *text);
 /* Setting of a name: main.cf or -o, NULL unless set. With -d always NULL. */
 const char *setting_of(const char *name);
 const char *default_of(const char *name);

@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "conf/expand.h"
+#include "conf/list.h"
 #include "conf/param.h"
-#include "map/list.h"
 #include "postconf/postconf.h"
 
 static struct vec rows = { .size = sizeof(struct row) };
@@ -116,7 +116,6 @@ scan_value(const char *name, const char *value, const char *file, const struct e
 	if (strchr(value, '$') != NULL)
 		(void)expand(span_str(value), EXPAND_SCAN, note_name, &scan, &ignored);
 	buf_free(&ignored);
-	tables_scan(value, use);
 	if (strcmp(name, "smtpd_restriction_classes") == 0)
 		note_classes(value);
 }
@@ -125,6 +124,28 @@ bool
 name_is_used(const char *name)
 {
 	return hash_get(used, span_str(name)) != NULL;
+}
+
+/* Tables are looked for in what values come to, and only in values that something reads. */
+static void
+scan_tables(void)
+{
+	const char *name, *value;
+	size_t pos = 0;
+
+	while (conf_next_set(&pos, &name, &value))
+		if (known(name) || is_legacy_name(name))
+			tables_scan("main.cf", expanded_quietly(NULL, value), use);
+	for (size_t i = 0; i < entries.n; i++) {
+		const struct entry *entry = VEC_AT(&entries, struct entry, i);
+
+		for (size_t k = 0; k < entry->settings.n; k++) {
+			const struct setting *s = VEC_AT(&entry->settings, struct setting, k);
+
+			if (known(s->name) || is_legacy_name(s->name))
+				tables_scan("master.cf", expanded_quietly(entry, s->value), use);
+		}
+	}
 }
 
 static int
@@ -155,7 +176,7 @@ scan_everything(void)
 static void
 warn_ignored(void)
 {
-	static const char *const names[] = { "process_id", "process_name" };
+	static const char *const names[] = { "process_id", "process_name", "service_name" };
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (conf_ignored(names[i]) != NULL)
@@ -180,8 +201,9 @@ rows_build(void)
 	for (size_t i = 0; i < entries.n; i++)
 		add_service(VEC_AT(&entries, struct entry, i));
 	if (!HAS(OPT_d)) {
-		warn_ignored();
 		scan_everything();
+		scan_tables();
+		warn_ignored();
 		while (conf_next_set(&pos, &name, &value))
 			if (name_is_used(name) || is_legacy_name(name))
 				add(name, NULL, CLASS_USER);

@@ -57,19 +57,32 @@ look_up(const char *name, enum expand_mode mode, void *arg)
 	return text != NULL ? text : default_of(name);
 }
 
-const char *
-expanded(const struct entry *service, const char *text)
+static const char *
+expand_kept(const struct entry *service, const char *text, unsigned flags)
 {
 	struct buf out = {0};
 	const char *kept;
 
 	if (strchr(text, '$') == NULL)
 		return text;
-	if (expand(span_str(text), EXPAND_RECURSE, look_up, (void *)(uintptr_t)service, &out) & EXPAND_ERROR)
+	if ((expand(span_str(text), EXPAND_RECURSE | flags, look_up, (void *)(uintptr_t)service, &out) & EXPAND_ERROR) &&
+	    (flags & EXPAND_QUIET) == 0)
 		log_fatal("macro processing error");
 	kept = span_cstr(buf_view(&out), memory);
 	buf_free(&out);
 	return kept;
+}
+
+const char *
+expanded(const struct entry *service, const char *text)
+{
+	return expand_kept(service, text, 0);
+}
+
+const char *
+expanded_quietly(const struct entry *service, const char *text)
+{
+	return expand_kept(service, text, EXPAND_QUIET);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "conf/lines.h"
+#include "conf/list.h"
 #include "postconf/postconf.h"
 
 #define SQL_COMMON	"additional_conditions domain expansion_limit query result_format select_field table where_field "
@@ -82,17 +83,30 @@ check_file(struct span type, const char *names, const char *path)
 	(void)lines_close(&in);
 }
 
+/* "{...}" that does not close, at the outermost level. */
+static void
+warn_braces(const char *file, const char *value)
+{
+	struct span rest = span_str(value), word;
+	struct err e = {0};
+
+	while (span_take_word_braced(&rest, LIST_SEPARATORS, &word))
+		if (*word.p == '{' && !list_strip_braces(&word, &e))
+			log_warning("%s: %s", file, e.text);
+}
+
 void
-tables_scan(const char *value, void (*use)(const char *name))
+tables_scan(const char *file, const char *value, void (*use)(const char *name))
 {
 	struct span rest = span_str(value), word, type, one;
+
+	warn_braces(file, value);
 
 	while (span_take_word(&rest, ", \t\r\n{}", &word)) {
 		const char *names;
 		struct span list;
 
-		while (span_take(&word, SPAN("proxy:")))
-			;
+		(void)span_take(&word, SPAN("proxy:"));
 		if (!span_take_until(&word, ':', &type) || word.n == 0 || (names = names_of(type)) == NULL)
 			continue;
 		if (*word.p == '/' || *word.p == '.') {

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/buf.h"
 #include "conf/conf.h"
+#include "conf/environment.h"
 #include "postmap/postmap.h"
 #include "service/logging.h"
 
@@ -181,6 +182,8 @@ main(int argc, char **argv)
 		log_verbose++;
 	parse_options(&o, argc, argv);
 	if (!conf_load(NULL, &e) || !conf_check(&e))
+		log_fatal("%s", e.text);
+	if (!environment_apply(conf.import_environment, false, &e))
 		log_fatal("%s", e.text);
 	logging_configured(name);
 	check_options(&o);

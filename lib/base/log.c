@@ -38,6 +38,7 @@ static struct {
 	void (*cleanup)(void);
 	int fatal_status;
 	const char *console;
+	bool ascii_only;
 	pid_t pid;			/* 0 = ask again (a child after fork) */
 } state = { .postlog_fd = -1, .facility = LOG_MAIL, .sinks = LOG_TO_STDERR, .fatal_status = 1 };
 
@@ -98,8 +99,32 @@ log_set_sinks(unsigned sinks)
 void log_set_console(const char *name) { state.console = name; }
 unsigned log_sinks(void) { return state.sinks; }
 const char *log_tag(void) { return state.tag; }
+void log_set_utf8(bool on) { state.ascii_only = !on; }
 void log_set_cleanup(void (*fn)(void)) { state.cleanup = fn; }
 void log_set_fatal_status(int status) { state.fatal_status = status; }
+
+bool
+log_facility(const char *name, int *code)
+{
+	static const struct {
+		const char *name;
+		int code;
+	} rows[] = {
+		{ "auth", LOG_AUTH }, { "authpriv", LOG_AUTHPRIV }, { "cron", LOG_CRON }, { "daemon", LOG_DAEMON },
+		{ "ftp", LOG_FTP }, { "kern", LOG_KERN }, { "lpr", LOG_LPR }, { "mail", LOG_MAIL }, { "news", LOG_NEWS },
+		{ "syslog", LOG_SYSLOG }, { "user", LOG_USER }, { "uucp", LOG_UUCP }, { "local0", LOG_LOCAL0 },
+		{ "local1", LOG_LOCAL1 }, { "local2", LOG_LOCAL2 }, { "local3", LOG_LOCAL3 }, { "local4", LOG_LOCAL4 },
+		{ "local5", LOG_LOCAL5 }, { "local6", LOG_LOCAL6 }, { "local7", LOG_LOCAL7 },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (strcmp(rows[i].name, name) == 0) {
+			*code = rows[i].code;
+			return true;
+		}
+	}
+	return false;
+}
 
 void
 log_set_facility(int facility)
@@ -199,7 +224,7 @@ postlog_send(const char *line)
 static void
 make_printable(char *line)
 {
-	bool utf8 = span_valid_utf8(span_str(line));
+	bool utf8 = !state.ascii_only && span_valid_utf8(span_str(line));
 
 	for (char *p = line; *p != '\0'; p++)
 		if (!ascii_print(*p) && !(utf8 && ((unsigned char)*p & 0x80)))

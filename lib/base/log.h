@@ -1,7 +1,7 @@
 /*
  * log.h - the log, one printable line an event, in the form that syslog and maillog_file readers know:
  * "name/program[pid]: text", with "warning: ", "error: ", "fatal: " or "panic: " before the text.
- * Every line is made printable (control characters become '?'; valid UTF-8 stays) and cut at 2000 bytes.
+ * Every line is made printable (control characters become '?'; valid UTF-8 stays, see log_set_utf8) and cut at 2000 bytes.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -23,6 +23,7 @@ void	log_set_console(const char *name);		/* this name on standard error, whateve
 void	log_set_sinks(unsigned sinks);
 unsigned log_sinks(void);
 const char *log_tag(void);
+bool	log_facility(const char *name, int *code);	/* "mail" to LOG_MAIL; false: no such name */
 void	log_set_facility(int syslog_facility);		/* LOG_MAIL unless set */
 /* The postlog datagram socket (path relative to the current directory or absolute) and the host name for its
  * lines. Opened now so that a later chroot does not matter; a failed send is retried with a new connection once. */
@@ -36,6 +37,9 @@ void	log_set_hook(void (*fn)(enum log_level, const char *text, void *arg), void 
 void	log_set_cleanup(void (*fn)(void));
 /* Exit status for log_fatal: 1 unless set. */
 void	log_set_fatal_status(int status);
+
+/* UTF-8 stays as it is unless turned off (smtputf8_enable = no): then only ASCII is printed. */
+void	log_set_utf8(bool);
 
 extern int log_verbose;		/* -v count; log_debug() lines are wanted when it is > 0 */
 

@@ -29,6 +29,7 @@ static struct {
 	struct hash *ignored;		/* settings of what cannot be set */
 	struct hash *overrides;		/* -o; survives a load, values on the heap */
 	char *program;
+	const char *directory;		/* of main.cf, NULL: the built-in one */
 	unsigned depth;
 	struct err default_error;
 } state;
@@ -191,6 +192,7 @@ start(void)
 	state.mem = arena_new();
 	state.settings = hash_new();
 	state.values = hash_new();
+	state.directory = NULL;
 	state.ignored = hash_new();
 }
 
@@ -203,12 +205,14 @@ conf_read(const char *directory, struct err *e)
 	bool ok;
 
 	start();	/* directory may have been conf.config_directory, hence the copy */
+	state.directory = chosen ? conf_keep(dir) : NULL;
 	if (chosen)
 		set(SPAN("config_directory"), span_str(dir));
 	ok = read_main_cf(dir, e);
 	free(dir);
 	ignore("process_id");
 	ignore("process_name");
+	ignore("service_name");
 	apply_overrides();
 	return ok;
 }
@@ -229,8 +233,14 @@ conf_ignored(const char *name)
 bool
 conf_load(const char *directory, struct err *e)
 {
-	if (!conf_read(directory, e) || !conf_fields_load(conf_program(), e))
+	if (!conf_read(directory, e))
 		return false;
+	/* Whatever main.cf says, it was read from there. */
+	if (state.directory != NULL)
+		set(SPAN("config_directory"), span_str(state.directory));
+	if (!conf_fields_load(conf_program(), e))
+		return false;
+	log_set_utf8(conf.smtputf8_enable);
 	return conf_defaults_ok(e);
 }
 
@@ -284,23 +294,35 @@ look_up(const char *name, enum expand_mode mode, void *arg)
 	text = conf_default(name);
 	/* ${name?..} asks whether the default comes to anything. */
 	if (mode == EXPAND_TEST && text != NULL && strchr(text, '$') != NULL)
-		text = conf_value(name);
+		text = conf_value_quietly(name);
 	return text;
 }
 
-bool
-conf_expand(const char *text, struct buf *out, struct err *e)
+static bool
+expand_text(const char *text, unsigned flags, struct buf *out, struct err *e)
 {
 	const size_t before = out->n;
 
-	if ((expand(span_str(text), EXPAND_RECURSE, look_up, NULL, out) & EXPAND_ERROR) == 0)
+	if ((expand(span_str(text), EXPAND_RECURSE | flags, look_up, NULL, out) & EXPAND_ERROR) == 0)
 		return true;
 	buf_cut(out, before);
 	return err_perm(e, "dictionary mail_dict: macro processing error");
 }
 
-const char *
-conf_value(const char *name)
+bool
+conf_expand(const char *text, struct buf *out, struct err *e)
+{
+	return expand_text(text, 0, out, e);
+}
+
+bool
+conf_expand_quietly(const char *text, struct buf *out)
+{
+	return expand_text(text, EXPAND_QUIET, out, NULL);
+}
+
+static const char *
+value_of(const char *name, unsigned flags)
 {
 	const struct param *p = param_find(name);
 	const char *value = state.values != NULL ? hash_get(state.values, span_str(name)) : NULL;
@@ -315,13 +337,25 @@ conf_value(const char *name)
 		if (state.depth >= TEST_DEPTH_MAX)
 			return NULL;
 		state.depth++;
-		value = conf_expand(value, &out, NULL) ? conf_keep(buf_cstr(&out)) : NULL;
+		value = expand_text(value, flags, &out, NULL) ? conf_keep(buf_cstr(&out)) : NULL;
 		state.depth--;
 		buf_free(&out);
 	}
 	if (value != NULL)
 		hash_put(state.values, span_str(name), (void *)(uintptr_t)value);
 	return value;
+}
+
+const char *
+conf_value(const char *name)
+{
+	return value_of(name, 0);
+}
+
+const char *
+conf_value_quietly(const char *name)
+{
+	return value_of(name, EXPAND_QUIET);
 }
 
 /* Values that are no default, but what happens as long as no code acts upon the parameter. */

@@ -67,7 +67,7 @@ bool	conf_read(const char *config_directory, struct err *);
 /* As conf_read of an empty main.cf: defaults (and overrides) only. */
 void	conf_read_nothing(void);
 
-/* A setting of a parameter that cannot be set (process_id, process_name), which was ignored; else NULL. */
+/* A setting of a parameter that cannot be set (process_id, process_name, service_name), which was ignored; else NULL. */
 const char *conf_ignored(const char *name);
 
 /* Forget main.cf and overrides: fields NULL, as before the first conf_load. */

@@ -13,6 +13,9 @@
 #include "conf/conf.h"
 #include "conf/own_address.h"
 
+#define HOSTNAME_MAX	255
+#define LABEL_MAX	63
+
 /* An account or group that a parameter names. */
 struct identity {
 	const char *parameter, *name;
@@ -30,6 +33,8 @@ static bool
 valid_hostname(const char *name)
 {
 	const struct span s = span_str(name);
+	size_t label = 0;
+	bool numeric = true;
 
 	if (s.n == 0) {
 		log_warning("valid_hostname: empty hostname");
@@ -43,27 +48,34 @@ valid_hostname(const char *name)
 			log_warning("valid_hostname: misplaced %s: %s", c == '.' ? "delimiter" : "hyphen", name);
 			return false;
 		}
-		if (c != '.' && c != '-' && c != '_' && !ascii_alnum(c) && (unsigned char)c < 128) {
-			log_warning("valid_hostname: invalid character %d(decimal): %s", c, name);
+		if (c != '.' && c != '-' && c != '_' && !ascii_alnum(c)) {
+			log_warning("valid_hostname: invalid character %d(decimal): %s", (unsigned char)c, name);
 			return false;
 		}
+		label = c == '.' ? 0 : label + 1;
+		if (label > LABEL_MAX) {
+			log_warning("valid_hostname: hostname label too long: %.100s", name);
+			return false;
+		}
+		numeric &= c == '.' || ascii_digit(c);
 	}
-	return true;
+	if (s.n > HOSTNAME_MAX)
+		log_warning("valid_hostname: bad length %zu for %.100s...", s.n, name);
+	else if (numeric)
+		log_warning("valid_hostname: numeric hostname: %s", name);
+	return s.n <= HOSTNAME_MAX && !numeric;
 }
 
 static bool
 check_names(struct err *e)
 {
-	struct span rest = span_str(conf.myorigin), word;
-
 	if (!valid_hostname(conf.myhostname))
 		return bad_parameter(e, "myhostname", "bad parameter value", conf.myhostname);
 	if (!valid_hostname(conf.mydomain))
 		return bad_parameter(e, "mydomain", "bad parameter value", conf.mydomain);
 	if (strcasecmp(conf.myhostname, conf.relayhost) == 0)
 		return err_perm(e, "myhostname and relayhost parameter settings must not be identical: %s", conf.myhostname);
-	/* NOLINTNEXTLINE(misc-redundant-expression): two words, one after the other */
-	if (span_take_word(&rest, ", \t\r\n", &word) && span_take_word(&rest, ", \t\r\n", &word))
+	if (strpbrk(conf.myorigin, ", \t\r\n") != NULL)
 		return err_perm(e, "myorigin parameter setting must not contain multiple values: %s", conf.myorigin);
 	return true;
 }
@@ -157,13 +169,26 @@ check_identities(struct err *e)
 	return check_distinct(&privs, &owner, e) && check_distinct(&privs, &group, e) && check_distinct(&owner, &group, e);
 }
 
+static bool
+check_verp(struct err *e)
+{
+	static const char *const which[] = { "first", "second" };
+
+	for (size_t i = 0; i < 2; i++)
+		if (strchr(conf.verp_delimiter_filter, conf.default_verp_delimiters[i]) == NULL)
+			return err_perm(e, "file %s/main.cf: parameters default_verp_delimiters and verp_delimiter_filter: "
+			    "bad %s VERP delimiter character", conf.config_directory, which[i]);
+	return true;
+}
+
 bool
 conf_check(struct err *e)
 {
 	bool ipv4, ipv6;
-	int ignored;
+	int facility;
 
-	if (!conf_compare_levels(conf.compatibility_level, "0", &ignored))
-		return err_perm(e, "malformed compatibility level syntax: \"%s\"", conf.compatibility_level);
-	return inet_protocols_parse(conf.inet_protocols, &ipv4, &ipv6, e) && check_names(e) && check_identities(e);
+	if (!log_facility(conf.syslog_facility, &facility))
+		return bad_parameter(e, "syslog_facility", "unrecognized value", conf.syslog_facility);
+	return inet_protocols_parse(conf.inet_protocols, &ipv4, &ipv6, e) && check_names(e) && check_identities(e) &&
+	    check_verp(e);
 }

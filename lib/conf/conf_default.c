@@ -5,7 +5,6 @@
  */
 #include <arpa/inet.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -85,6 +84,27 @@ add_network(struct buf *out, const struct own_address *a, unsigned prefix)
 	buf_free(&item);
 }
 
+/* First letter of the one word: class, host, subnet; NUL with an error. */
+static char
+networks_style(const char *style, struct err *e)
+{
+	struct span rest = span_str(style), word;
+	char rule = '\0';
+	size_t n = 0;
+
+	for (; span_take_word(&rest, ", \t\r\n", &word); n++) {
+		if (!span_is(word, "class") && !span_is(word, "host") && !span_is(word, "subnet")) {
+			(void)err_perm(e, "unknown mynetworks mask style value \"%.*s\" in \"%s\"", SPAN_ARG(word), style);
+			return '\0';
+		}
+		rule = *word.p;
+	}
+	if (n == 1)
+		return rule;
+	(void)err_perm(e, "bad mynetworks_style value: %s; specify exactly one value", style);
+	return '\0';
+}
+
 static const char *
 default_networks(void)
 {
@@ -94,20 +114,19 @@ default_networks(void)
 	struct buf out = {0};
 	struct err e = {0};
 	size_t n = 0;
+	char rule;
 
 	if (style == NULL || interfaces == NULL || protocols == NULL)
 		return NULL;
-	if (strcasecmp(style, "host") != 0 && strcasecmp(style, "subnet") != 0 && strcasecmp(style, "class") != 0)
-		(void)err_perm(&e, "unknown mynetworks mask style value \"%s\" in \"%s\"", style, style);
-	else
+	if ((rule = networks_style(style, &e)) != '\0')
 		(void)own_addresses(interfaces, protocols, &list, &n, &e);
 	if (e.kind != ERR_NONE)
 		conf_default_failed(&e);
 	for (size_t i = 0; e.kind == ERR_NONE && i < n; i++) {
-		if (strcasecmp(style, "host") == 0)
+		if (rule == 'h')
 			add_network(&out, &list[i], list[i].family == AF_INET ? 32 : 128);
 		else
-			add_network(&out, &list[i], strcasecmp(style, "class") == 0 ? class_prefix(&list[i]) : list[i].prefix);
+			add_network(&out, &list[i], rule == 'c' ? class_prefix(&list[i]) : list[i].prefix);
 	}
 	kept = conf_keep(buf_cstr(&out));
 	buf_free(&out);

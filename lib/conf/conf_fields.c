@@ -74,14 +74,15 @@ unit_seconds(char unit)
 bool
 conf_parse_time(struct span text, char default_unit, int *seconds)
 {
-	uint64_t number;
+	uint64_t number = 0;
 	int unit;
 
-	/* Only the first character behind the digits counts: "5days". */
-	if (!span_take_u64(&text, &number))
+	(void)span_take_byte(&text, '+');
+	/* A unit alone is none of them; only the first character behind the digits counts: "5days". */
+	if (text.n == 0 || (ascii_digit(*text.p) && !span_take_u64(&text, &number)))
 		return false;
 	unit = unit_seconds(text.n > 0 ? *text.p : default_unit);
-	if (unit == 0 || number > (uint64_t)(INT_MAX / unit))
+	if (unit == 0 || number > (uint64_t)(INT_MAX / unit) || (unit > 1 && number == (uint64_t)(INT_MAX / unit)))
 		return false;
 	*seconds = (int)number * unit;
 	return true;
@@ -150,12 +151,26 @@ store_default(const struct param *p)
 	const char *text = conf_default(p->name);
 	struct buf out = {0};
 
-	if (text == NULL || (p->type != PARAM_TYPE_RAW && !conf_expand(text, &out, NULL)))
+	if (text == NULL || (p->type != PARAM_TYPE_RAW && !conf_expand_quietly(text, &out)))
 		text = "";
 	else if (p->type != PARAM_TYPE_RAW)
 		text = conf_keep(buf_cstr(&out));
 	(void)store(p, text, NULL);
 	buf_free(&out);
+}
+
+/* Defaults are made with it: it must be right before anything else. */
+static bool
+check_level(struct err *e)
+{
+	const char *level = conf_value("compatibility_level");
+	int ignored;
+
+	if (level == NULL)
+		return err_perm(e, "dictionary mail_dict: macro processing error");
+	if (!conf_compare_levels(level, "0", &ignored))
+		return err_perm(e, "malformed compatibility level syntax: \"%s\"", level);
+	return true;
 }
 
 bool
@@ -164,10 +179,12 @@ conf_fields_load(const char *program, struct err *e)
 	size_t n;
 	const struct param *table = param_all(&n);
 
+	if (!check_level(e))
+		return false;
 	for (size_t i = 0; i < n; i++) {
 		const struct param *p = &table[i];
 		const bool strict = param_read_by(p, program);
-		const char *text = conf_value(p->name);
+		const char *text = strict ? conf_value(p->name) : conf_value_quietly(p->name);
 
 		if (text == NULL && strict)
 			return err_perm(e, "dictionary mail_dict: macro processing error");

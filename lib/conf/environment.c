@@ -10,25 +10,24 @@
 #include "base/arena.h"
 #include "conf/conf.h"
 #include "conf/environment.h"
+#include "conf/list.h"
 
 /* "NAME", "NAME=value", "{ NAME = value with blanks }". *value is NULL when NAME is to be kept as it is. */
 static bool
 split(struct span word, struct arena *mem, const char **name, const char **value, struct err *e)
 {
+	struct err brace = {0};
 	const char *why;
 	struct span n, v;
 
-	if (*word.p == '{') {
-		if (word.n < 2 || word.p[word.n - 1] != '}')
-			return err_perm(e, "missing '}' in \"%.*s\"", SPAN_ARG(word));
-		word = span_trim(span(word.p + 1, word.n - 2));
-	}
+	if (*word.p == '{' && !list_strip_braces(&word, &brace))
+		return err_perm(e, "import_environment: %s", brace.text);
 	*value = NULL;
 	*name = span_cstr(word, mem);
 	if (!span_has(word, '='))
 		return true;
 	if (!conf_split_pair(word, &n, &v, &why))
-		return err_perm(e, "%s: \"%.*s\"", why, SPAN_ARG(word));
+		return err_perm(e, "update_env: %s in: %.*s", why, SPAN_ARG(word));
 	*name = span_cstr(n, mem);
 	*value = span_cstr(v, mem);
 	return true;

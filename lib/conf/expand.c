@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <stdarg.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -12,23 +13,43 @@
 #include "conf/expand.h"
 #include "conf/idn.h"
 
-#define DEPTH_MAX	100		/* nesting of values and braces */
+#define LEVEL_MAX	100		/* nesting of values and branches */
+#define DEPTH_MAX	400		/* the same; relations, whose sides count their levels anew, included */
 #define STEPS_MAX	1000000		/* names looked up for one text: a = $b$b, b = $c$c, ... */
 
 struct expansion {
 	expand_lookup *lookup;
 	void *arg;
-	unsigned flags, depth, steps;
+	unsigned flags, level, depth, steps;
 };
 
+static bool quiet;		/* of the expansion that is under way: no warnings */
+
 static unsigned parse(struct expansion *, struct span text, struct buf *out);
+
+static void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void
+complain(const char *fmt, ...)
+{
+	struct buf text = {0};
+	va_list ap;
+
+	if (quiet)
+		return;
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	log_warning("%s", buf_cstr(&text));
+	buf_free(&text);
+}
 
 static unsigned
 syntax_error(const char *what, struct span before, struct span after)
 {
 	const struct span shown = span_to(after, 20);
 
-	log_warning("%s at: \"...%.*s>>>%.*s\"", what, SPAN_ARG(before), SPAN_ARG(shown));
+	complain("%s at: \"...%.*s>>>%.*s\"", what, SPAN_ARG(before), SPAN_ARG(shown));
 	return EXPAND_ERROR;
 }
 
@@ -51,6 +72,17 @@ static struct span
 between(struct span a, struct span b)
 {
 	return span(a.p, (size_t)(b.p - a.p));
+}
+
+/* The longest name at the start of *in; may be empty. */
+static struct span
+take_name(struct span *in)
+{
+	const struct span start = *in;
+
+	while (in->n > 0 && name_byte(*in->p))
+		*in = span_from(*in, 1);
+	return between(start, *in);
 }
 
 /* Length of the text up to the byte that closes s[0], or 0 when nothing does. */
@@ -76,7 +108,7 @@ take_braced(struct span *in, struct span *payload, struct span *token)
 	const size_t end = balanced(s, '{', '}');
 
 	if (end == 0) {
-		log_warning("unbalanced {} in attribute expression: \"%.*s\"", SPAN_ARG(s));
+		complain("unbalanced {} in attribute expression: \"%.*s\"", SPAN_ARG(s));
 		return EXPAND_ERROR;
 	}
 	*payload = span(s.p + 1, end - 1);
@@ -88,7 +120,7 @@ take_braced(struct span *in, struct span *payload, struct span *token)
 static unsigned
 level_error(struct span text)
 {
-	log_warning("unreasonable macro call nesting: \"%.*s\"", SPAN_ARG(text));
+	complain("unreasonable macro call nesting: \"%.*s\"", SPAN_ARG(text));
 	return EXPAND_ERROR;
 }
 
@@ -100,8 +132,23 @@ parse_nested(struct expansion *x, struct span text, struct buf *out)
 	if (x->depth >= DEPTH_MAX)
 		return level_error(text);
 	x->depth++;
+	x->level++;
 	status = parse(x, text, out);
+	x->level--;
 	x->depth--;
+	return status;
+}
+
+/* A side of a relation. */
+static unsigned
+parse_side(struct expansion *x, struct span text, struct buf *out)
+{
+	const unsigned level = x->level;
+	unsigned status;
+
+	x->level = (unsigned)-1;
+	status = parse_nested(x, text, out);
+	x->level = level;
 	return status;
 }
 
@@ -167,7 +214,7 @@ compare(struct buf *left, struct buf *right, bool levels, int *result)
 
 		if (conf_compare_levels(buf_cstr(left), buf_cstr(right), result))
 			return EXPAND_OK;
-		log_warning("malformed compatibility level syntax: \"%s\"", bad);
+		complain("malformed compatibility level syntax: \"%s\"", bad);
 		return EXPAND_ERROR;
 	}
 	if (!all_digits(l) || !all_digits(r)) {
@@ -175,7 +222,7 @@ compare(struct buf *left, struct buf *right, bool levels, int *result)
 		return EXPAND_OK;
 	}
 	if (!span_to_i64(l, &a) || !span_to_i64(r, &b)) {
-		log_warning("bad conversion: %.*s", SPAN_ARG(span_to_i64(l, &a) ? r : l));
+		complain("mac_exp_eval: bad conversion: %.*s", SPAN_ARG(span_to_i64(l, &a) ? r : l));
 		return EXPAND_ERROR;
 	}
 	*result = (a > b) - (a < b);
@@ -217,7 +264,7 @@ static unsigned
 parse_relation(struct expansion *x, struct span *in, bool *holds)
 {
 	struct buf l = {0}, r = {0};
-	struct span left, right, token, at = *in, start = *in;
+	struct span left, right, token, suffix, at = *in, start = *in;
 	const struct operator *op;
 	unsigned status = take_braced(&at, &left, &token);
 	bool levels;
@@ -229,9 +276,10 @@ parse_relation(struct expansion *x, struct span *in, bool *holds)
 	if ((op = take_operator(&at)) == NULL)
 		return syntax_error("\"==\" or \"!=\"\" or \"<\"\" or \"<=\"\" or \">=\"\" or \">\" expected", token, at);
 	token = between(start, at);
-	levels = span_take(&at, SPAN("level"));
-	if (!levels && at.n > 0 && name_byte(*at.p))
-		return syntax_error("bad operator suffix", token, at);
+	suffix = take_name(&at);
+	levels = span_is(suffix, "level");
+	if (!levels && suffix.n > 0)
+		return syntax_error("bad operator suffix", token, suffix);
 	if (skip_blanks(at).n == 0 || *skip_blanks(at).p != '{')
 		return syntax_error("\"{expression}\" expected", between(*in, at), at);
 	if ((status = take_braced(&at, &right, &token)) != EXPAND_OK)
@@ -239,7 +287,7 @@ parse_relation(struct expansion *x, struct span *in, bool *holds)
 	if (at.n > 0 && *at.p != '?' && *at.p != ':')
 		return syntax_error("\"?\" or \":\" expected", SPAN("}"), at);
 	*in = at;
-	status = parse_nested(x, left, &l) | parse_nested(x, right, &r);
+	status = parse_side(x, left, &l) | parse_side(x, right, &r);
 	if ((status & EXPAND_ERROR) == 0 && (x->flags & EXPAND_SCAN) == 0)
 		status |= compare(&l, &r, levels, &result);
 	*holds = result < 0 ? op->less : result > 0 ? op->more : op->equal;
@@ -267,8 +315,6 @@ put_name(struct expansion *x, struct span name, struct span as_written, struct b
 
 	if (++x->steps > STEPS_MAX)
 		return level_error(name);
-	if (x->depth >= DEPTH_MAX)
-		return level_error(name);
 	value = look_up(x, name, EXPAND_USE);
 	if (value == NULL) {
 		if (x->flags & EXPAND_KEEP_UNDEFINED)
@@ -293,7 +339,7 @@ parse_function(struct expansion *x, struct span name, struct span in, struct buf
 	if (!to_ascii && !span_is(name, "domain_to_utf8")) {
 		const struct span shown = span_to(in, 20);
 
-		log_warning("unknown function \"%.*s\" at\"...>>>%.*s%.*s\"", SPAN_ARG(name), SPAN_ARG(name), SPAN_ARG(shown));
+		complain("unknown function \"%.*s\" at\"...>>>%.*s%.*s\"", SPAN_ARG(name), SPAN_ARG(name), SPAN_ARG(shown));
 		return EXPAND_ERROR;
 	}
 	if ((status = take_braced(&in, &payload, &token)) != EXPAND_OK)
@@ -323,10 +369,7 @@ parse_braces(struct expansion *x, struct span content, struct span as_written, s
 		buf_str(out, holds ? "true" : "");
 		return status;
 	}
-	name = in;
-	while (in.n > 0 && name_byte(*in.p))
-		in = span_from(in, 1);
-	name = between(name, in);
+	name = take_name(&in);
 	content = in;
 	in = skip_blanks(in);
 	if (in.n == 0)
@@ -341,53 +384,89 @@ parse_braces(struct expansion *x, struct span content, struct span as_written, s
 	return syntax_error("attribute name syntax error", name, content);
 }
 
-/* One "$..." at the start of *in. */
+/* What stands behind a "$": the text between the braces, or the name, as written with the "$". */
+struct reference {
+	struct span content, as_written;
+	bool braces;
+};
+
 static unsigned
-parse_dollar(struct expansion *x, struct span *in, struct span whole, struct buf *out)
+take_reference(struct span *in, struct span whole, struct reference *r)
 {
 	const struct span start = *in;
-	struct span rest = span_from(*in, 1), name = rest;
-	size_t end;
+	struct span rest = span_from(*in, 1);
+	const char *what = "empty macro name";
 
-	if (rest.n > 0 && (*rest.p == '{' || *rest.p == '(')) {
-		end = balanced(rest, *rest.p, *rest.p == '{' ? '}' : ')');
-		if (end == 0) {
-			log_warning("truncated macro reference: \"%.*s\"", SPAN_ARG(whole));
-			return EXPAND_ERROR;
-		}
+	r->braces = rest.n > 0 && (*rest.p == '{' || *rest.p == '(');
+	if (r->braces) {
+		const size_t end = balanced(rest, *rest.p, *rest.p == '{' ? '}' : ')');
+
+		if (end == 0)
+			what = "truncated macro reference";
+		r->content = end > 1 ? span(rest.p + 1, end - 1) : SPAN_NULL;
 		*in = span_from(rest, end + 1);
-		if (end > 1)
-			return parse_braces(x, span(rest.p + 1, end - 1), between(start, *in), out);
 	} else {
-		while (rest.n > 0 && name_byte(*rest.p))
-			rest = span_from(rest, 1);
-		name = between(name, rest);
+		r->content = take_name(&rest);
 		*in = rest;
-		if (name.n > 0)
-			return put_name(x, name, between(start, rest), out);
 	}
-	log_warning("empty macro name: \"%.*s\"", SPAN_ARG(whole));
+	r->as_written = between(start, *in);
+	if (r->content.n > 0)
+		return EXPAND_OK;
+	complain("%s: \"%.*s\"", what, SPAN_ARG(whole));
 	return EXPAND_ERROR;
 }
 
 static unsigned
+put_reference(struct expansion *x, const struct reference *r, struct buf *out)
+{
+	if (x->level > LEVEL_MAX)
+		return level_error(r->content);
+	return r->braces ? parse_braces(x, r->content, r->as_written, out) : put_name(x, r->content, r->as_written, out);
+}
+
+static unsigned
+put_literal(struct expansion *x, struct buf *literal, struct buf *out)
+{
+	unsigned status = EXPAND_OK;
+
+	if (literal->n > 0 && x->level > LEVEL_MAX)
+		status = level_error(buf_view(literal));
+	buf_span(out, buf_view(literal));
+	buf_reset(literal);
+	return status;
+}
+
+/* After an error the next reference is looked at, for its syntax, but not used. */
+static unsigned
 parse(struct expansion *x, struct span text, struct buf *out)
 {
 	struct span in = text;
+	struct buf literal = {0};
+	struct reference r;
 	unsigned status = EXPAND_OK;
 
-	while (in.n > 0 && (status & EXPAND_ERROR) == 0) {
+	while (in.n > 0) {
 		const size_t plain = span_find(in, '$');
 
-		buf_add(out, in.p, plain);
+		buf_add(&literal, in.p, plain);
 		in = span_from(in, plain);
 		if (in.n >= 2 && in.p[1] == '$') {
-			buf_byte(out, '$');
+			buf_byte(&literal, '$');
 			in = span_from(in, 2);
 		} else if (in.n > 0) {
-			status |= parse_dollar(x, &in, text, out);
+			const unsigned syntax = take_reference(&in, text, &r);
+
+			if ((syntax | status) & EXPAND_ERROR) {
+				buf_free(&literal);
+				return status | syntax;
+			}
+			status |= put_literal(x, &literal, out);
+			status |= put_reference(x, &r, out);
 		}
 	}
+	if ((status & EXPAND_ERROR) == 0)
+		status |= put_literal(x, &literal, out);
+	buf_free(&literal);
 	return status;
 }
 
@@ -395,6 +474,11 @@ unsigned
 expand(struct span text, unsigned flags, expand_lookup *lookup, void *arg, struct buf *out)
 {
 	struct expansion x = { .lookup = lookup, .arg = arg, .flags = flags };
+	const bool before = quiet;
+	unsigned status;
 
-	return parse(&x, text, out);
+	quiet |= (flags & EXPAND_QUIET) != 0;	/* what a lookup expands in turn is quiet, too */
+	status = parse(&x, text, out);
+	quiet = before;
+	return status;
 }

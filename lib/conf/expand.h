@@ -30,6 +30,7 @@ enum {
 	EXPAND_RECURSE = 1,	/* $name inside values is expanded too, at most 100 deep */
 	EXPAND_KEEP_UNDEFINED = 2,	/* unknown $name stays as written */
 	EXPAND_SCAN = 4,		/* only to learn the names: both branches are read, nothing is compared */
+	EXPAND_QUIET = 8,		/* errors are not logged */
 };
 
 /* Appends to *out. Status bits of enum expand_status. */

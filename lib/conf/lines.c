@@ -105,10 +105,11 @@ is_comment(struct span line)
 }
 
 static void
-warn_null(const struct lines *l)
+cut_at_null(struct lines *l)
 {
 	if (!span_has(buf_view(&l->text), '\0'))
 		return;
+	buf_cut(&l->text, span_find(buf_view(&l->text), '\0'));
 	if (l->first == l->last)
 		log_warning("%s, line %u: text after null byte may be ignored", l->name, l->first);
 	else
@@ -152,15 +153,15 @@ lines_next(struct lines *l, struct span *out)
 		buf_reset(&l->text);
 		buf_span(&l->text, line);
 		l->first = l->last = l->read;
-		if (ascii_space(*line.p)) {
+		add_continuations(l);
+		cut_at_null(l);
+		if (ascii_space(l->text.p[0])) {
 			const struct span shown = span_to(buf_view(&l->text), 30);
 
 			log_warning("%s: logical line must not start with whitespace: \"%.*s%s\"", l->name, SPAN_ARG(shown),
 			    l->text.n > 30 ? "..." : "");
 			continue;
 		}
-		add_continuations(l);
-		warn_null(l);
 		*out = buf_view(&l->text);
 		return true;
 	}

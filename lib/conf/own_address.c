@@ -146,12 +146,12 @@ inet_protocols_parse(const char *value, bool *ipv4, bool *ipv6, struct err *e)
 
 	*ipv4 = *ipv6 = false;
 	while (span_take_word(&rest, ", \t\r\n", &word)) {
-		const bool all = span_iis(word, "all");
+		const bool all = span_is(word, "all");
 
-		if (!all && !span_iis(word, "ipv4") && !span_iis(word, "ipv6"))
+		if (!all && !span_is(word, "ipv4") && !span_is(word, "ipv6"))
 			return err_perm(e, "unknown inet_protocols value \"%.*s\" in \"%s\"", SPAN_ARG(word), value);
-		*ipv4 |= all || span_iis(word, "ipv4");
-		*ipv6 |= all || span_iis(word, "ipv6");
+		*ipv4 |= all || span_is(word, "ipv4");
+		*ipv6 |= all || span_is(word, "ipv6");
 	}
 	return true;
 }
@@ -169,14 +169,13 @@ own_addresses(const char *interfaces, const char *protocols, const struct own_ad
 	vec_free(&found);
 	if (getifaddrs(&all) != 0)
 		all = NULL;
-	while (ok && span_take_word(&rest, ", \t\r\n", &word)) {
-		if (span_iis(word, "all"))
-			add_interfaces(all, &w, false);
-		else if (span_iis(word, "loopback-only"))
-			add_interfaces(all, &w, true);
-		else
-			ok = add_host(all, &w, word, e);
+	/* In a list these two are host names. */
+	if (strcmp(interfaces, "all") == 0 || strcmp(interfaces, "loopback-only") == 0) {
+		add_interfaces(all, &w, *interfaces == 'l');
+		rest = SPAN_NULL;
 	}
+	while (ok && span_take_word(&rest, ", \t\r\n", &word))
+		ok = add_host(all, &w, word, e);
 	if (all != NULL)
 		freeifaddrs(all);
 	*list = found.p;

@@ -5,23 +5,11 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <syslog.h>
 
 #include "base/log.h"
 #include "conf/conf.h"
 #include "service/logging.h"
-
-static const struct {
-	const char *name;
-	int code;
-} facilities[] = {
-	{ "auth", LOG_AUTH }, { "authpriv", LOG_AUTHPRIV }, { "cron", LOG_CRON }, { "daemon", LOG_DAEMON },
-	{ "ftp", LOG_FTP }, { "kern", LOG_KERN }, { "lpr", LOG_LPR }, { "mail", LOG_MAIL }, { "news", LOG_NEWS },
-	{ "syslog", LOG_SYSLOG }, { "user", LOG_USER }, { "uucp", LOG_UUCP }, { "local0", LOG_LOCAL0 },
-	{ "local1", LOG_LOCAL1 }, { "local2", LOG_LOCAL2 }, { "local3", LOG_LOCAL3 }, { "local4", LOG_LOCAL4 },
-	{ "local5", LOG_LOCAL5 }, { "local6", LOG_LOCAL6 }, { "local7", LOG_LOCAL7 },
-};
 
 static void
 set_tag(const char *prefix, const char *program)
@@ -53,11 +41,11 @@ logging_configured(const char *program)
 {
 	unsigned console = log_sinks() & LOG_TO_STDERR;
 	char path[256];
+	int facility;
 
 	set_tag(conf.syslog_name, program);
-	for (size_t i = 0; i < sizeof facilities / sizeof *facilities; i++)
-		if (strcmp(facilities[i].name, conf.syslog_facility) == 0)
-			log_set_facility(facilities[i].code);
+	if (log_facility(conf.syslog_facility, &facility))
+		log_set_facility(facility);
 	if (conf.maillog_file[0] == '\0') {
 		log_set_sinks(LOG_TO_SYSLOG | console);
 		return;

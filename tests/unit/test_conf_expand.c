@@ -59,7 +59,7 @@ static const struct {
 	{ "${{a} = {b} ? {y} : {n}}", NULL,
 	    "warning: \"==\" or \"!=\"\" or \"<\"\" or \"<=\"\" or \">=\"\" or \">\" expected at: \"...a}>>>= {b} ? {y} : {n}\"" },
 	{ "${{a} == b}", NULL, "warning: \"{expression}\" expected at: \"...{a} ==>>> b\"" },
-	{ "${{3} <foo {4}}", NULL, "warning: bad operator suffix at: \"...<>>>foo {4}\"" },
+	{ "${{3} <foo {4}}", NULL, "warning: bad operator suffix at: \"...<>>>foo\"" },
 	{ "${{a} == {a} x}", NULL, "warning: \"?\" or \":\" expected at: \"...}>>>x\"" },
 	{ "${foo?{yes}x}", NULL, "warning: \":\" expected at: \"...yes}>>>x\"" },
 	{ "${foo:{x}y}", NULL, "warning: unexpected input at: \"...x}>>>y\"" },

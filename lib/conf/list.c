@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: ISC
  */
-#include "map/list.h"
+#include "conf/list.h"
 
 size_t
 list_braced(struct span s)
