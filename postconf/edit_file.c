@@ -68,8 +68,11 @@ edit_check_argument(const char *text)
 {
 	const struct span s = span_trim(span_str(text));
 
+	const bool master = HAS(OPT_M) || HAS(OPT_F) || HAS(OPT_P);
+	const char *who = master ? "-Me, -Fe, -Pe, -X, or -# accept" : "-e, -X, or -# accepts";
+
 	if (strchr(text, '\n') != NULL)
-		log_fatal("-e, -X, or -# accepts no multi-line input");
+		log_fatal("%s no multi-line input", who);
 	if (s.n > 0 && *s.p == '#')
-		log_fatal("-e, -X, or -# accepts no comment input");
+		log_fatal("%s no comment input", who);
 }

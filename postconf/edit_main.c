@@ -24,6 +24,14 @@ find(const struct vec *requests, struct span name)
 	return NULL;
 }
 
+static struct span
+skip_blanks(const char *text)
+{
+	while (ascii_space(*text))
+		text++;
+	return span_str(text);
+}
+
 static void
 add_setting(struct vec *requests, const char *text)
 {
@@ -32,7 +40,7 @@ add_setting(struct vec *requests, const char *text)
 	const char *why;
 
 	if (!conf_split_pair(span_str(text), &name, &value, &why))
-		log_fatal("%s: \"%s\"", why, text);
+		log_fatal("%s: \"%.*s\"", why, SPAN_ARG(skip_blanks(text)));
 	r = find(requests, name);
 	if (r != NULL)
 		log_warning("ignoring earlier request: '%s = %s'", r->name, r->value);
@@ -45,9 +53,9 @@ add_setting(struct vec *requests, const char *text)
 static void
 add_name(struct vec *requests, const char *text)
 {
-	const struct span name = span_trim(span_str(text));
+	const struct span name = skip_blanks(text);	/* blanks behind it are part of it, and so match nothing */
 
-	if (name.n == 0)
+	if (span_trim(name).n == 0)
 		log_fatal("-X or -# requires non-blank parameter names");
 	if (span_has(name, '='))
 		log_fatal("-X or -# requires parameter names without value");

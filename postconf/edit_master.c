@@ -27,19 +27,16 @@ struct edit {
 static void
 split_request(struct request *r, char *text, size_t parts, bool with_value, const char *syntax)
 {
-	struct span whole = span_trim(span_str(text)), left = whole;
-	const size_t equal = span_find(whole, '=');
+	struct span whole = span_trim(span_str(text)), left = whole, value;
+	const char *why;
 
 	edit_check_argument(text);
 	*r = (struct request){ .text = text };
 	if (with_value) {
-		if (equal == whole.n)
-			log_fatal("missing '=' after attribute name: \"%s\"", text);
-		if (equal == 0)
-			log_fatal("missing attribute name: \"%s\"", text);
-		left = span_trim(span_to(whole, equal));
-		r->value = span_cstr(span_trim(span_from(whole, equal + 1)), memory);
-	} else if (equal < whole.n) {
+		if (!conf_split_pair(whole, &left, &value, &why))
+			log_fatal("%s: \"%.*s\"", why, SPAN_ARG(whole));
+		r->value = span_cstr(value, memory);
+	} else if (span_has(whole, '=')) {
 		log_fatal("-X or -# requires names without value");
 	}
 	if (!pattern_parse(span_cstr(left, memory), parts, parts, &r->pattern))

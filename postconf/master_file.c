@@ -158,7 +158,6 @@ entry_parse(struct entry *entry, struct span line, const char *too_short)
 	entry->type = entry_word(entry, 1);
 	add_options(entry, &rest);
 	add_arguments(entry, rest);
-	entry_collect_settings(entry);
 }
 
 void
@@ -208,8 +207,8 @@ set(struct entry *entry, struct span name, struct span value)
 	s->value = span_cstr(value, memory);
 }
 
-void
-entry_collect_settings(struct entry *entry)
+static void
+collect_settings(struct entry *entry)
 {
 	struct span name, value;
 	const char *why;
@@ -338,6 +337,7 @@ master_read(bool missing_ok)
 
 		entry->line = in.first;
 		entry_parse(entry, line, arena_printf(memory, "file %s: line %u: bad field count", master_cf, in.first));
+		collect_settings(entry);
 	}
 	if (!lines_close(&in))
 		log_fatal("read %s: %s", master_cf, strerror(errno));

@@ -61,6 +61,9 @@ void	print_flush(void);
 /* Value of a text with all $names replaced (-x); service: its -o settings come first, NULL none. Ends the program on errors. */
 struct entry;
 const char *expanded(const struct entry *service, const char *text);
+/* The same for the value of a parameter: some have a $name space of their own and stay as they are. */
+const char *expanded_value(const struct entry *service, const char *name, const char *text);
+bool	is_raw(const char *name);
 /* The same; errors end the text early, silently. */
 const char *expanded_quietly(const struct entry *service, const char *text);
 /* Setting of a name: main.cf or -o, NULL unless set. With -d always NULL. */
@@ -95,7 +98,6 @@ extern const char *const entry_field_name[ENTRY_FIELDS];
 void	master_read(bool missing_ok);
 /* Words of one logical line, checked. too_short: message when there are less than 8. */
 void	entry_parse(struct entry *, struct span line, const char *too_short);
-void	entry_collect_settings(struct entry *);
 void	entry_free(struct entry *);
 const char *entry_word(const struct entry *, size_t i);
 /* The arguments from word i on are "-o", "name=value". */

@@ -113,7 +113,7 @@ scan_value(const char *name, const char *value, const char *file, const struct e
 	struct scan scan = { file, service };
 	struct buf ignored = {0};
 
-	if (strchr(value, '$') != NULL)
+	if (strchr(value, '$') != NULL && !is_raw(name))
 		(void)expand(span_str(value), EXPAND_SCAN, note_name, &scan, &ignored);
 	buf_free(&ignored);
 	if (strcmp(name, "smtpd_restriction_classes") == 0)
@@ -126,6 +126,12 @@ name_is_used(const char *name)
 	return hash_get(used, span_str(name)) != NULL;
 }
 
+static bool
+is_scanned(const char *name)
+{
+	return (known(name) && !is_raw(name)) || is_legacy_name(name);
+}
+
 /* Tables are looked for in what values come to, and only in values that something reads. */
 static void
 scan_tables(void)
@@ -134,7 +140,7 @@ scan_tables(void)
 	size_t pos = 0;
 
 	while (conf_next_set(&pos, &name, &value))
-		if (known(name) || is_legacy_name(name))
+		if (is_scanned(name))
 			tables_scan("main.cf", expanded_quietly(NULL, value), use);
 	for (size_t i = 0; i < entries.n; i++) {
 		const struct entry *entry = VEC_AT(&entries, struct entry, i);
@@ -142,7 +148,7 @@ scan_tables(void)
 		for (size_t k = 0; k < entry->settings.n; k++) {
 			const struct setting *s = VEC_AT(&entry->settings, struct setting, k);
 
-			if (known(s->name) || is_legacy_name(s->name))
+			if (is_scanned(s->name))
 				tables_scan("master.cf", expanded_quietly(entry, s->value), use);
 		}
 	}

@@ -85,6 +85,20 @@ expanded_quietly(const struct entry *service, const char *text)
 	return expand_kept(service, text, EXPAND_QUIET);
 }
 
+bool
+is_raw(const char *name)
+{
+	const struct param *p = param_find(name);
+
+	return p != NULL && p->type == PARAM_TYPE_RAW;
+}
+
+const char *
+expanded_value(const struct entry *service, const char *name, const char *text)
+{
+	return is_raw(name) ? text : expanded(service, text);
+}
+
 static void
 show_row(const struct row *row)
 {
@@ -96,7 +110,7 @@ show_row(const struct row *row)
 		value = default_of(row->name);
 	if (value == NULL)
 		return;
-	print_setting(row->name, HAS(OPT_x) ? expanded(NULL, value) : value);
+	print_setting(row->name, HAS(OPT_x) ? expanded_value(NULL, row->name, value) : value);
 }
 
 static void

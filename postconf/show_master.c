@@ -13,22 +13,16 @@ bool
 pattern_parse(const char *text, size_t least, size_t most, struct pattern *p)
 {
 	char *part[3] = { NULL, NULL, NULL };
-	struct span rest = span_str(text);
+	struct span rest = span_str(text), one;
 	size_t n = 0;
 
 	*p = (struct pattern){ NULL, NULL, NULL, false };
-	for (;;) {
-		struct span one = span_to(rest, span_find(rest, '/'));
-
-		if (n == most || one.n == 0)
+	if (*text == '/')
+		return false;
+	for (; span_take_word(&rest, "/", &one); n++) {
+		if (n == most || (span_has(one, '*') && one.n > 1))
 			return false;
 		part[n] = span_cstr(one, memory);
-		if (span_has(one, '*') && one.n > 1)
-			return false;
-		n++;
-		if (one.n == rest.n)
-			break;
-		rest = span_from(rest, one.n + 1);
 	}
 	p->name = part[0];
 	p->type = part[1];
@@ -238,7 +232,7 @@ show_all_of(const struct entry *entry, struct requests *r)
 		if (value == NULL)
 			value = default_of(name);
 		if (value != NULL)
-			show_third(entry, name, HAS(OPT_x) ? expanded(entry, value) : value);
+			show_third(entry, name, HAS(OPT_x) ? expanded_value(entry, name, value) : value);
 	}
 	vec_free(&names);
 }

@@ -153,23 +153,39 @@ file_sync_parent(const char *path)
 	free(directory);
 }
 
+/* The path still names the file that is open. */
+static bool
+same_file(const struct stat *open_file, const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && st.st_ino == open_file->st_ino && st.st_dev == open_file->st_dev;
+}
+
 int
 file_open_temporary(const char *path, mode_t mode)
 {
-	struct stat by_fd, by_name;
+	struct stat by_fd;
 
 	for (;;) {
-		const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+		const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
 		int error;
 
 		if (fd < 0)
 			return -1;
 		if (file_lock(fd, FILE_LOCK_EXCLUSIVE, true) && fstat(fd, &by_fd) == 0) {
-			if (lstat(path, &by_name) == 0 && by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev &&
-			    by_fd.st_nlink == 1 && ftruncate(fd, 0) == 0)
+			if (!same_file(&by_fd, path)) {
+				(void)close(fd);	/* renamed or removed while we waited */
+				continue;
+			}
+			if (S_ISREG(by_fd.st_mode) && (by_fd.st_nlink != 1 || by_fd.st_uid != geteuid()) && unlink(path) == 0) {
+				(void)close(fd);	/* somebody else's, or a name of another file: not to be written */
+				continue;
+			}
+			if (S_ISREG(by_fd.st_mode) && by_fd.st_nlink == 1 && ftruncate(fd, 0) == 0)
 				return fd;
-			(void)close(fd);	/* renamed or removed while we waited */
-			continue;
+			if (!S_ISREG(by_fd.st_mode))
+				errno = EEXIST;
 		}
 		error = errno;
 		(void)close(fd);
