@@ -53,13 +53,21 @@ progress(struct builder *b)
 	(void)fprintf(stderr, "\r%zu entries", b->entries);
 }
 
+/* What was made so far goes. */
+static _Noreturn void
+give_up(struct builder *b, const char *why)
+{
+	map_close(&b->table);
+	log_fatal("%s", why);
+}
+
 static void
 put(struct builder *b, struct span key, struct span value)
 {
 	struct err e = {0};
 
 	if (map_put(b->table, key, value, &e) == MAP_FAILED)
-		log_fatal("%s", e.text);
+		give_up(b, e.text);
 	if ((++b->entries & 4095) == 0)
 		progress(b);
 }
@@ -157,10 +165,12 @@ fill(struct builder *b)
 		read_aliases(b);
 	else
 		read_pairs(b);
-	if (!lines_close(&b->source.in))
-		log_fatal("read %s: %s", b->source.in.name, strerror(errno));
+	if (!lines_close(&b->source.in)) {
+		(void)err_temp(&e, "read %s: %s", b->source.in.name, strerror(errno));
+		give_up(b, e.text);
+	}
 	if (!map_finish(b->table, &e))
-		log_fatal("%s", e.text);
+		give_up(b, e.text);
 	if (b->visible)
 		(void)fprintf(stderr, "\r%zu entries\n", b->entries);
 	map_close(&b->table);
@@ -180,6 +190,7 @@ build_table(const struct options *o, const char *name)
 	b.source.utf8 = (o->flags & MAP_UTF8) != 0 && conf.smtputf8_enable;
 	if (o->incremental) {
 		lines_open_fd(&b.source.in, STDIN_FILENO, "stdin");
+		check_type(spec);
 	} else {
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)

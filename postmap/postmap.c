@@ -172,7 +172,7 @@ int
 main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/'), *name = slash != NULL ? slash + 1 : argv[0];
-	struct options o = { .aliases = strcmp(name, "postalias") == 0, .flags = MAP_FOLD | MAP_DUP_WARN };
+	struct options o = { .aliases = strcmp(name, "postalias") == 0, .flags = MAP_FOLD | MAP_DUP_WARN | MAP_EMPTY_KEYS };
 	struct err e = {0};
 
 	(void)umask(022);

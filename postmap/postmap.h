@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/span.h"
+#include "base/vec.h"
 #include "map/map.h"
 
 struct options {
@@ -40,7 +41,15 @@ struct map *open_table(const char *spec, unsigned flags);
 /* The same text; heap. */
 char	*full_spec(const char *spec);
 
-/* query.c: message on standard input, for -h and -b. */
+struct vec open_all(const struct options *, char **spec, unsigned more);	/* struct map * */
+void	close_all(struct vec *tables);
+/* Print what the first table that knows the key says. False: none does. */
+bool	ask_all(const struct options *, const struct vec *tables, struct span key, struct arena *);
+/* A physical line of standard input, up to a NUL in it. */
+bool	next_line(struct span *line, char **memory, size_t *cap);
+int	end_output(int status);		/* written, or the program ends; the argument */
+
+/* message.c: message on standard input, for -h, -b and -m. */
 int	query_message(const struct options *, char **spec);
 
 #endif

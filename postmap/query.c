@@ -33,8 +33,8 @@ write_out(const struct buf *text)
 		log_fatal("write error: %s", strerror(errno));
 }
 
-static int
-flush(int status)
+int
+end_output(int status)
 {
 	if (fflush(stdout) != 0)
 		log_fatal("write error: %s", strerror(errno));
@@ -71,6 +71,8 @@ ask(struct map *table, struct span key, struct arena *mem, struct span *value)
 	case MAP_NOT_FOUND:
 		return false;
 	case MAP_FAILED:
+		if (span_starts(span_str(e.text), SPAN("error reading ")))
+			log_fatal("%s", e.text);
 		if (e.kind == ERR_TEMPORARY)
 			log_fatal("table %s: query error: %s", map_spec(table), e.text);
 		log_fatal("table %s: query error", map_spec(table));
@@ -103,10 +105,10 @@ query_tables(const struct options *o, char **spec)
 	else if (found && (fwrite(value.p, 1, value.n, stdout) != value.n || putchar('\n') == EOF))
 		log_fatal("write error: %s", strerror(errno));
 	arena_free(&mem);
-	return flush(found ? 0 : 1);
+	return end_output(found ? 0 : 1);
 }
 
-static struct vec
+struct vec
 open_all(const struct options *o, char **spec, unsigned more)
 {
 	struct vec tables = VEC_INIT(struct map *);
@@ -116,7 +118,7 @@ open_all(const struct options *o, char **spec, unsigned more)
 	return tables;
 }
 
-static void
+void
 close_all(struct vec *tables)
 {
 	for (size_t i = 0; i < tables->n; i++)
@@ -124,7 +126,7 @@ close_all(struct vec *tables)
 	vec_free(tables);
 }
 
-static bool
+bool
 ask_all(const struct options *o, const struct vec *tables, struct span key, struct arena *mem)
 {
 	struct span value;
@@ -138,8 +140,7 @@ ask_all(const struct options *o, const struct vec *tables, struct span key, stru
 	return false;
 }
 
-/* Physical lines of standard input. */
-static bool
+bool
 next_line(struct span *line, char **memory, size_t *cap)
 {
 	const ssize_t n = getline(memory, cap, stdin);
@@ -149,6 +150,7 @@ next_line(struct span *line, char **memory, size_t *cap)
 	*line = span(*memory, (size_t)n);
 	if (line->n > 0 && line->p[line->n - 1] == '\n')
 		line->n--;
+	line->n = span_find(*line, '\0');
 	return true;
 }
 
@@ -167,75 +169,27 @@ query_stdin(const struct options *o, char **spec)
 	free(memory);
 	arena_free(&mem);
 	close_all(&tables);
-	return flush(found ? 0 : 1);
-}
-
-static bool
-is_header(struct span line)
-{
-	const size_t colon = span_find(line, ':');
-
-	if (colon == 0 || colon == line.n)
-		return false;
-	for (size_t i = 0; i < colon; i++)
-		if (!ascii_print(line.p[i]) || line.p[i] == ' ')
-			return false;
-	return true;
-}
-
-int
-query_message(const struct options *o, char **spec)
-{
-	struct vec tables = open_all(o, spec, 0);
-	struct arena *mem = arena_new();
-	struct buf header = {0};
-	char *memory = NULL;
-	size_t cap = 0;
-	struct span line;
-	bool found = false, in_header = true;
-
-	for (; next_line(&line, &memory, &cap); arena_reset(mem)) {
-		const bool continued = in_header && header.n > 0 && line.n > 0 && (*line.p == ' ' || *line.p == '\t');
-
-		if (continued) {
-			buf_byte(&header, '\n');
-			buf_span(&header, line);
-			continue;
-		}
-		if (o->headers && header.n > 0)
-			found |= ask_all(o, &tables, buf_view(&header), mem);
-		buf_reset(&header);
-		if (in_header && is_header(line)) {
-			buf_span(&header, line);
-			continue;
-		}
-		if (in_header && line.n == 0) {		/* between header and body */
-			in_header = false;
-			continue;
-		}
-		in_header = false;
-		if (o->body && line.n > 0)
-			found |= ask_all(o, &tables, line, mem);
-	}
-	if (o->headers && header.n > 0)
-		found |= ask_all(o, &tables, buf_view(&header), mem);
-	free(memory);
-	buf_free(&header);
-	arena_free(&mem);
-	close_all(&tables);
-	return flush(found ? 0 : 1);
+	return end_output(found ? 0 : 1);
 }
 
 int
 list_table(const struct options *o, const char *spec)
 {
-	struct map *table = open_table(spec, o->flags);
+	struct map *table;
 	struct arena *mem = arena_new();
 	struct span key, value;
 	struct err e = {0};
 	enum map_status status;
 
+	if (span_starts(span_str(spec), SPAN("proxy:")))
+		log_fatal("can't sequence maps via the proxy service");
+	table = open_table(spec, o->flags);
+
 	for (bool first = true; (status = map_next(table, first, mem, &key, &value, &e)) == MAP_FOUND; first = false) {
+		if (key.n == 0)
+			log_warning("table %s: empty lookup key value is not allowed", map_spec(table));
+		if (value.n == 0)
+			log_warning("table %s: key %.*s: empty string value is not allowed", map_spec(table), SPAN_ARG(key));
 		print_pair(o, key, value);
 		arena_reset(mem);
 	}
@@ -243,7 +197,7 @@ list_table(const struct options *o, const char *spec)
 		log_fatal("%s", e.text);
 	arena_free(&mem);
 	map_close(&table);
-	return flush(0);
+	return end_output(0);
 }
 
 static bool
@@ -263,7 +217,7 @@ delete_key(const struct options *o, char **spec)
 	bool found = false;
 
 	for (; *spec != NULL; spec++) {
-		struct map *table = open_table(*spec, o->flags | MAP_WRITE | MAP_CREATE);
+		struct map *table = open_table(*spec, o->flags | MAP_WRITE);
 
 		found |= remove_key(table, span_str(o->remove));
 		map_close(&table);
@@ -274,14 +228,14 @@ delete_key(const struct options *o, char **spec)
 int
 delete_stdin(const struct options *o, char **spec)
 {
-	struct vec tables = open_all(o, spec, MAP_WRITE | MAP_CREATE);
+	struct vec tables = open_all(o, spec, MAP_WRITE);
 	char *memory = NULL;
 	size_t cap = 0;
 	struct span key;
 	bool found = false;
 
 	while (next_line(&key, &memory, &cap))
-		for (size_t i = 0; i < tables.n; i++)
+		for (size_t i = 0; key.n > 0 && i < tables.n; i++)
 			found |= remove_key(*VEC_AT(&tables, struct map *, i), key);
 	free(memory);
 	close_all(&tables);

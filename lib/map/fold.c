@@ -46,18 +46,63 @@ encode(uint32_t c, char *out)
 	return n;
 }
 
-/* Lower case is case folding but for a few letters that fold to two. */
+static const struct {
+	uint32_t code;
+	const char *folded;
+} exceptions[] = {
+#define FOLD(code, folded) { code, folded },
+#include "map/fold.def"
+#undef FOLD
+};
+
+static const char *
+exception(uint32_t code)
+{
+	size_t low = 0, high = sizeof exceptions / sizeof exceptions[0];
+
+	while (low < high) {
+		const size_t middle = (low + high) / 2;
+
+		if (exceptions[middle].code == code)
+			return exceptions[middle].folded;
+		if (exceptions[middle].code < code)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* Cherokee folds to its old letters, the capital ones. */
+static uint32_t
+fold_one(uint32_t c, locale_t locale)
+{
+	if (c >= 0x13a0 && c <= 0x13f5)
+		return c;
+	if (c >= 0x13f8 && c <= 0x13fd)
+		return c - 8;
+	if (c >= 0xab70 && c <= 0xabbf)
+		return c - 0xab70 + 0x13a0;
+	return (uint32_t)towlower_l((wint_t)c, locale);
+}
+
 static struct span
 fold_utf8(struct span key, locale_t locale, struct arena *mem)
 {
-	char *out = arena_alloc(mem, key.n * 2 + 1);
+	char *out = arena_alloc(mem, key.n * 3 + 1);	/* two bytes may become six */
 	size_t n = 0;
 
 	for (size_t i = 0; i < key.n;) {
+		const char *folded;
 		uint32_t c;
 
 		i += decode((const unsigned char *)key.p + i, &c);
-		n += encode((uint32_t)towlower_l((wint_t)c, locale), out + n);
+		if ((folded = exception(c)) != NULL) {
+			memcpy(out + n, folded, strlen(folded));
+			n += strlen(folded);
+		} else {
+			n += encode(fold_one(c, locale), out + n);
+		}
 	}
 	return span(out, n);
 }

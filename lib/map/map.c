@@ -343,7 +343,7 @@ map_get(struct map *m, struct span key, struct arena *mem, struct span *value, s
 
 	if (m->why != NULL)
 		return unavailable(m, e);
-	if (key.n == 0 || !key_is_utf8(m, key))
+	if ((key.n == 0 && (m->flags & MAP_EMPTY_KEYS) == 0) || !key_is_utf8(m, key))
 		return MAP_NOT_FOUND;
 	status = m->type->get(m, folded(m, key, mem), mem, value, e);
 	if (status == MAP_FOUND && utf8_wanted(m) && !span_valid_utf8(*value)) {
@@ -387,7 +387,7 @@ map_delete(struct map *m, struct span key, struct err *e)
 	if (m->type->remove == NULL || (m->flags & MAP_WRITE) == 0)
 		return MAP_PERMANENT(e, "table %s: delete operation is not supported", m->spec);
 	if (!key_is_utf8(m, key))
-		return MAP_NOT_FOUND;
+		return MAP_FOUND;	/* skipped, not refused */
 	mem = arena_new();
 	status = m->type->remove(m, folded(m, key, mem), e);
 	arena_free(&mem);

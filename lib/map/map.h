@@ -32,6 +32,7 @@ enum {	/* how a table is used */
 	MAP_DUP_REPLACE = 1 << 10,	/* ... take the new */
 	MAP_WITH_NUL = 1 << 11,		/* store keys and values with a NUL (postmap -N) */
 	MAP_WITHOUT_NUL = 1 << 12,	/* ... without (postmap -n) */
+	MAP_EMPTY_KEYS = 1 << 16,	/* ask the table for the empty key, too */
 	MAP_FILES = 1 << 13,		/* values are base64 of files (postmap -F): map_get returns the content */
 };
 
@@ -50,7 +51,8 @@ const char *map_open_error(const struct map *);
 /* true: map_open logs nothing; the command shows map_open_error() and ends. Returns the old setting. */
 bool	map_set_quiet(bool quiet);
 
-/* The value, in arena memory. MAP_FAILED: *e has the reason (temporary or permanent). An empty key is not found. */
+/* The value, in arena memory. MAP_FAILED: *e has the reason (temporary or permanent). An empty key is not found
+ * but with MAP_EMPTY_KEYS. */
 enum map_status map_get(struct map *, struct span key, struct arena *mem, struct span *value, struct err *e);
 
 /* Update; key and value are stored folded and with NUL as flags say. MAP_FOUND: a duplicate was kept or replaced;

@@ -140,7 +140,8 @@ lmdb_open(struct map *m, struct err *e)
 	}
 	if (t->index.stage != NULL)
 		return true;
-	if ((m->flags & MAP_CREATE) == 0)
+	/* Whoever may write makes the file: there is no way to have it otherwise. */
+	if ((m->flags & MAP_WRITE) == 0)
 		rc = access(t->index.path, F_OK) == 0 ? 0 : errno;
 	if (rc == 0)
 		rc = open_env(t, t->index.path, (m->flags & MAP_WRITE) ? 0 : MDB_RDONLY, 0);

@@ -118,7 +118,7 @@ randmap_open(struct map *m, struct err *e)
 
 const struct map_type map_type_static = {
 	.name = "static",
-	.properties = MAP_TYPE_FIXED,
+	.properties = MAP_TYPE_FIXED | MAP_TYPE_WRITABLE,	/* in name only */
 	.open = static_open,
 	.close = values_close,
 	.get = values_get,
@@ -149,10 +149,20 @@ fail_get(struct map *m, struct span key, struct arena *mem, struct span *value, 
 	return MAP_TEMPORARY(e, "Application error");
 }
 
+static enum map_status
+fail_next(struct map *m, bool first, struct arena *mem, struct span *key, struct span *value, struct err *e)
+{
+	(void)first;
+	(void)mem;
+	*key = *value = SPAN_NULL;
+	return MAP_TEMPORARY(e, "table %s: sequence error: Application error", m->spec);
+}
+
 const struct map_type map_type_fail = {
 	.name = "fail",
 	.open = nothing_to_open,
 	.get = fail_get,
+	.next = fail_next,
 };
 
 static enum map_status
