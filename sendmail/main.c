@@ -302,11 +302,14 @@ rebuild_aliases(void)
 	struct span list = span_str(opt.aliases != NULL ? opt.aliases : conf.alias_database), word;
 
 	no_recipients("alias initialization mode");
+	if (list.n == 0)
+		exit(0);
 	*(char **)vec_add(&argv) = "postalias";
+	for (int i = 0; i < log_verbose; i++)
+		*(char **)vec_add(&argv) = "-v";
+	*(char **)vec_add(&argv) = "--";
 	while (span_take_word(&list, ", \t\r\n", &word))
 		*(char **)vec_add(&argv) = span_strdup(word);
-	if (argv.n == 1)
-		exit(0);
 	*(char **)vec_add(&argv) = NULL;
 	run("postalias", argv.p);
 }

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,17 +34,65 @@ join(const char *a, const char *b)
 	return out.p;
 }
 
+static const char *
+real_path(const struct index *x)
+{
+	return x->target != NULL ? x->target : x->path;
+}
+
+/* A table that is somewhere else. In a directory of somebody else a link may lead to any file of ours. */
 static bool
-open_temporary(struct index *x, struct err *e)
+follow_link(struct index *x, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(x->path, &st) != 0 || !S_ISLNK(st.st_mode))
+		return true;
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return err_perm(e, "open database %s: symbolic link of another user is not followed; remove it", x->path);
+	x->target = realpath(x->path, NULL);
+	return x->target != NULL || err_temp(e, "open database %s: %s", x->path, strerror(errno));
+}
+
+/* The new file is what the old one was. */
+static void
+take_over(int fd, const char *path)
 {
 	struct stat old;
 
+	if (stat(path, &old) != 0)
+		return;
+	if (geteuid() == 0 && fchown(fd, old.st_uid, old.st_gid) != 0)
+		return;
+	(void)fchmod(fd, old.st_mode & 07777);
+}
+
+static bool
+open_temporary(struct index *x, struct err *e)
+{
+	int error;
+
+	x->temporary = join(real_path(x), ".tmp");
 	x->lock = file_open_temporary(x->temporary, 0666);
-	if (x->lock < 0)
-		return err_temp(e, "open database %s: %s", x->path, strerror(errno));
-	if (stat(x->path, &old) == 0)
-		(void)fchmod(x->lock, old.st_mode & 07777);
-	return true;
+	if (x->lock >= 0) {
+		take_over(x->lock, real_path(x));
+		(void)snprintf(x->write_path, sizeof x->write_path, "/proc/self/fd/%d", x->lock);
+		return true;
+	}
+	error = errno;
+	if ((error == EACCES || error == EPERM || error == EROFS) && faccessat(AT_FDCWD, real_path(x), R_OK | W_OK, AT_EACCESS) == 0)
+		return true;
+	return err_temp(e, "open database %s: %s", x->path, strerror(error));
+}
+
+bool index_in_place(const struct index *x) { return x->lock < 0; }
+
+const char *
+index_write_path(const struct index *x)
+{
+	if (index_in_place(x))
+		return real_path(x);
+	return access(x->write_path, F_OK) == 0 ? x->write_path : x->temporary;	/* no /proc */
 }
 
 bool
@@ -52,9 +101,10 @@ index_open(struct index *x, const struct map *m, const char *suffix, bool nul_by
 	*x = (struct index){ .fd = -1, .lock = -1, .path = join(m->name, suffix) };
 	x->try_nul = (m->flags & MAP_WITHOUT_NUL) == 0;
 	x->try_plain = (m->flags & MAP_WITH_NUL) == 0;
+	if ((m->flags & MAP_WRITE) && !follow_link(x, e))
+		return false;
 	if ((m->flags & MAP_TRUNCATE) == 0)
 		return true;
-	x->temporary = join(x->path, ".tmp");
 	if (!open_temporary(x, e))
 		return false;
 	x->stage = calloc(1, sizeof *x->stage);
@@ -87,6 +137,7 @@ index_close(struct index *x)
 	}
 	drop_stage(x);
 	free(x->path);
+	free(x->target);
 	free(x->temporary);
 	*x = (struct index){ .fd = -1, .lock = -1 };
 }
@@ -211,11 +262,13 @@ index_staged(struct index *x, bool sorted, size_t *n, size_t *bytes)
 bool
 index_commit(struct index *x, struct err *e)
 {
-	if (fsync(x->lock) != 0 || rename(x->temporary, x->path) != 0)
-		return err_temp(e, "rename %s to %s: %s", x->temporary, x->path, strerror(errno));
-	file_sync_parent(x->path);
-	(void)close(x->lock);
-	x->lock = -1;
+	if (!index_in_place(x)) {
+		if (fsync(x->lock) != 0 || rename(x->temporary, real_path(x)) != 0)
+			return err_temp(e, "rename %s to %s: %s", x->temporary, real_path(x), strerror(errno));
+		file_sync_parent(real_path(x));
+		(void)close(x->lock);
+		x->lock = -1;
+	}
 	drop_stage(x);
 	return true;
 }

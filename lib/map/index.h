@@ -17,7 +17,8 @@ struct index_entry {
 };
 
 struct index {
-	char *path;		/* of the index file */
+	char *path;		/* of the index file, as messages name it */
+	char *target;		/* where it really is, behind a symbolic link; NULL: at path */
 	bool try_nul, try_plain;	/* forms of the key that lookups try; the first that hits stays */
 	dev_t dev;		/* of the file that is open */
 	ino_t ino;
@@ -25,10 +26,14 @@ struct index {
 	int fd;			/* of the open file, not owned; -1 none */
 	struct stage *stage;	/* collecting a rebuild, else NULL */
 	char *temporary;
-	int lock;		/* open on the temporary file, locked */
+	int lock;		/* open on the temporary file, locked; -1 none */
+	char write_path[64];	/* the temporary file again, by descriptor: nobody can put another in its place */
 };
 
-/* Prepare: path is the table's name and the suffix. With MAP_TRUNCATE begins a rebuild. */
+/*
+ * Prepare: path is the table's name and the suffix. With MAP_TRUNCATE begins a rebuild. A symbolic link is followed when
+ * this user or root made it; who writes refuses that of another.
+ */
 bool	index_open(struct index *, const struct map *, const char *suffix, bool nul_by_default, struct err *);
 void	index_close(struct index *);
 /* The index file was opened as fd: remember which it is. */
@@ -37,8 +42,12 @@ bool	index_changed(const struct index *, bool by_mtime);
 
 /* Rebuild: add with the rules of MAP_DUP_*; label for the warning. Then the entries, and the end. */
 enum map_status index_stage(struct index *, const struct map *, const char *label, struct span key, struct span value);
+/* True: no file can be made in that directory, but the old one can be written. Its owner keeps his tables up to date so. */
+bool	index_in_place(const struct index *);
+/* What the library of the type is to open for writing: the new file, or the old one in place. */
+const char *index_write_path(const struct index *);
 struct index_entry *index_staged(struct index *, bool sorted, size_t *n, size_t *bytes);
-bool	index_commit(struct index *, struct err *);
+bool	index_commit(struct index *, struct err *);	/* in place: only the end */
 
 /* The stored form of a key or value. */
 struct span index_form(struct span, bool nul, struct arena *);

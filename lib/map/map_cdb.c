@@ -144,6 +144,8 @@ table_finish(struct map *m, struct err *e)
 
 	if (t->index.stage == NULL)
 		return true;
+	if (index_in_place(&t->index))
+		return err_temp(e, "open database %s.tmp: %s", t->index.path, strerror(EACCES));
 	entries = index_staged(&t->index, false, &n, &bytes);
 	ok = cdb_make_start(&maker, t->index.lock) == 0;
 	for (size_t i = 0; ok && i < n; i++)

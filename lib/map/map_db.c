@@ -107,7 +107,7 @@ remove_empty(const char *path)
 {
 	struct stat st;
 
-	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) {
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) {
 		log_warning("removing zero-length database file: %s", path);
 		(void)unlink(path);
 	}
@@ -267,6 +267,15 @@ bdb_next(struct map *m, bool first, struct arena *mem, struct span *key, struct 
 	return rc == 0 ? MAP_FOUND : failed(m, "reading", rc, e);
 }
 
+/* Readers wait for the lock. */
+static int
+empty_in_place(const struct bdb *t)
+{
+	u_int32_t count;
+
+	return file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true) ? t->db->truncate(t->db, NULL, &count, 0) : errno;
+}
+
 static bool
 bdb_finish(struct map *m, struct err *e)
 {
@@ -279,7 +288,9 @@ bdb_finish(struct map *m, struct err *e)
 		return true;
 	entries = index_staged(&t->index, t->type == DB_BTREE, &n, &bytes);
 	/* An empty file is fine for the library when it may create. */
-	rc = open_file(t, t->index.temporary, DB_CREATE, cache_size(conf.berkeley_db_create_buffer_size), n);
+	rc = open_file(t, index_write_path(&t->index), DB_CREATE, cache_size(conf.berkeley_db_create_buffer_size), n);
+	if (rc == 0 && index_in_place(&t->index))
+		rc = empty_in_place(t);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		DBT k = dbt(entries[i].key), v = dbt(entries[i].value);
 

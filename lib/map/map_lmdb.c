@@ -320,11 +320,15 @@ static int
 write_staged(struct lmdb *t, struct index_entry *entries, size_t n)
 {
 	MDB_txn *txn;
-	int rc = mdb_txn_begin(t->env, NULL, 0, &txn);
+	int rc = index_in_place(&t->index) && !file_lock_range(t->fd, FILE_LOCK_EXCLUSIVE, true) ? errno : 0;
 
+	if (rc == 0)
+		rc = mdb_txn_begin(t->env, NULL, 0, &txn);
 	if (rc != 0)
 		return rc;
 	rc = mdb_dbi_open(txn, NULL, 0, &t->dbi);
+	if (rc == 0 && index_in_place(&t->index))
+		rc = mdb_drop(txn, t->dbi, 0);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		MDB_val k = val(entries[i].key), v = val(entries[i].value);
 
@@ -341,13 +345,16 @@ lmdb_finish(struct map *m, struct err *e)
 {
 	struct lmdb *t = m->state;
 	struct index_entry *entries;
+	struct stat old;
 	size_t n, bytes;
 	int rc;
 
 	if (t->index.stage == NULL)
 		return true;
 	entries = index_staged(&t->index, true, &n, &bytes);
-	rc = open_env(t, t->index.temporary, MDB_NOSYNC, bytes * 3 + n * 32 + MAP_SIZE_MIN);
+	if (index_in_place(&t->index) && stat(index_write_path(&t->index), &old) == 0)
+		bytes += (size_t)old.st_size;	/* pages of the old content are free only afterwards */
+	rc = open_env(t, index_write_path(&t->index), MDB_NOSYNC, bytes * 3 + n * 32 + MAP_SIZE_MIN);
 	if (rc == 0)
 		rc = write_staged(t, entries, n);
 	if (rc == 0)

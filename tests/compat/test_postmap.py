@@ -238,3 +238,129 @@ for _p in ("postmap", "postalias"):
     CALLS_OURS[f"{_p} lmdb:garbage"] = ([(0, "", "" if _p == "postalias" else 'postmap: warning: garbage, line 1: record is in "key: value" format; is this an alias file?\n')], FILES)
     # Ours answers line by line.
     CALLS_OURS[f"{_p} -q - lmdb:t lmdb:u <'a\\n\\nb\\n'"] = ([(1, "a:\t1\n" if _p == "postalias" else "a\t1\n", f"{_p}: fatal: error reading lmdb:u: MDB_BAD_VALSIZE: Unsupported size of key/DB name/data, or wrong DUPFIXED size\n")], FILES)
+
+# --- modes, owners, directories
+
+SUFFIX = {"lmdb": ".lmdb", "hash": ".db", "btree": ".db"}
+OTHER = 54321
+
+
+def owned(path, uid=None, mode=None):
+    if mode is not None:
+        os.chmod(path, mode)
+    if uid is not None:
+        os.chown(path, uid, uid)
+
+
+# What is prepared in a directory d that root owns; the program runs as root.
+PLACES = {
+    **{f"mode {m:o}": lambda d, s, m=m: owned(d + "/t", mode=m) for m in (0o644, 0o640, 0o600, 0o604, 0o666, 0o444, 0o400, 0o755, 0o4644)},
+    "user source": lambda d, s: owned(d + "/t", OTHER), "user directory": lambda d, s: owned(d, OTHER), "user both": lambda d, s: (owned(d, OTHER), owned(d + "/t", OTHER, 0o640)), "open directory": lambda d, s: (owned(d, None, 0o777), owned(d + "/t", OTHER)),
+    "sticky directory": lambda d, s: (owned(d, None, 0o1777), owned(d + "/t", OTHER)),
+    "old table": lambda d, s: (open(d + "/new", "w").close(), owned(d + "/t" + s, None, 0o600)), "old user table": lambda d, s: owned(d + "/t" + s, OTHER, 0o660), "old table, user source": lambda d, s: (owned(d + "/t", OTHER), owned(d + "/t" + s, OTHER, 0o644)),
+    "old table of root, user source": lambda d, s: owned(d + "/t", OTHER), "read-only table": lambda d, s: owned(d + "/t" + s, None, 0o444),
+}
+OLD = [p for p in PLACES if p.startswith("old") or p.startswith("read-only")]
+PLACE_CASES = {f"{k} {p} {' '.join(o)}": (k, p, o) for k in KINDS for p in PLACES for o in ([], ["-p"], ["-o"], ["-op"]) if not o or k == "lmdb" or p == "user both"}
+
+
+def place_case(kind, number, case):
+    table, place, options = case
+
+    def run(instance):
+        directory = folder(instance, f"{kind}{number}", t="a 1\n")
+        if place in OLD:
+            instance.write(f"{directory}/t", "old 1\n")
+            instance.run("postmap", f"{table}:t", cwd=directory, check=True)
+            instance.write(f"{directory}/t", "a 1\n")
+        PLACES[place](directory, SUFFIX[table])
+        p = run_in(instance, directory, "postmap", *options, f"{table}:t")
+        made = {}
+        for f in sorted(os.listdir(directory)):
+            st = os.stat(f"{directory}/{f}")
+            made[f] = (oct(st.st_mode), st.st_uid, st.st_gid)
+        return p, made, rows(instance, directory, "postmap", f"{table}:t", table != "hash")
+    return run
+
+
+@pytest.mark.parametrize("name", PLACE_CASES)
+def test_place(box, name):   # noqa: F811
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    compare(box, "place", place_case, PLACE_CASES, name, PLACES_OURS.get(name))
+
+
+PLACES_OURS = {}
+for _k in ("hash", "btree"):    # which of two ways of opening it fails
+    PLACES_OURS[f"{_k} old table of root, user source "] = ((1, "", "postmap: fatal: open database t.db: Permission denied\n"), {"t": ("0o100644", OTHER, OTHER), "t.db": ("0o100644", 0, 0)}, (0, ["", "old\t1"] if _k == "hash" else ["old\t1", ""], ""))
+
+
+HOSTILE = {
+    # name: (prepare(d, suffix), is it refused?)
+    "link of another": (lambda d, s: (os.symlink(d + "/victim", d + "/t" + s), os.lchown(d + "/t" + s, OTHER, OTHER)), True),
+    "dangling link of another": (lambda d, s: (os.symlink(d + "/nosuch", d + "/t" + s), os.lchown(d + "/t" + s, OTHER, OTHER)), True),
+    "temporary link": (lambda d, s: os.symlink(d + "/victim", d + "/t" + s + ".tmp"), True),
+    "temporary hard link": (lambda d, s: os.link(d + "/victim", d + "/t" + s + ".tmp"), False),
+    "temporary of another": (lambda d, s: (open(d + "/t" + s + ".tmp", "w").write("x"), os.chown(d + "/t" + s + ".tmp", OTHER, OTHER), os.chmod(d + "/t" + s + ".tmp", 0o666)), False),
+    "temporary fifo": (lambda d, s: os.mkfifo(d + "/t" + s + ".tmp"), True),
+    "hard link": (lambda d, s: os.link(d + "/victim", d + "/t" + s), False),
+    "own link": (lambda d, s: (os.mkdir(d + "/away"), open(d + "/away/real", "w").close(), os.symlink("away/real", d + "/t" + s)), False),
+}
+
+
+@pytest.mark.parametrize("table", KINDS)
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_target(box, what, table):   # noqa: F811
+    """postmap as root where somebody else can write: no other file is touched, and it is said why."""
+    if box.ours is None or os.getuid() != 0:
+        pytest.skip("needs the suite under test, as root")
+    prepare, refused = HOSTILE[what]
+    instance, suffix = box.ours, SUFFIX[table]
+    directory = folder(instance, f"hostile-{what}-{table}".replace(" ", "-"), t="a 1\n", victim="precious\n")
+    os.chown(directory, OTHER, OTHER)
+    prepare(directory, suffix)
+    p = instance.run("postmap", f"{table}:t", cwd=directory, timeout=20)
+    with open(directory + "/victim") as f:
+        assert f.read() == "precious\n"
+    st = os.stat(directory + "/victim")
+    assert (st.st_uid, stat.S_IMODE(st.st_mode)) == (0, 0o644)
+    assert not os.path.exists(directory + "/nosuch")
+    assert (p.returncode != 0) == refused, p
+    if refused:
+        assert re.fullmatch(rf"postmap: fatal: open database t\{suffix}: .*\n", p.stderr), p
+    else:
+        assert instance.run("postmap", "-q", "a", f"{table}:t", cwd=directory).stdout == "1\n"
+        made = os.lstat(f"{directory}/t{suffix}")
+        assert stat.S_ISLNK(made.st_mode) == (what == "own link") and os.stat(f"{directory}/t{suffix}").st_uid == 0
+        assert not os.path.exists(f"{directory}/t{suffix}.tmp")
+    if what.startswith(("link", "dangling")):
+        for args in (["-i"], ["-d", "a"]):
+            p = instance.run("postmap", *args, f"{table}:t", cwd=directory, input="b 2\n")
+            assert p.returncode == 1 and "symbolic link of another user" in p.stderr, p
+
+# --- newaliases and its other names
+
+NEWALIASES = {
+    "newaliases": (["newaliases"], "lmdb:@d/a"), "sendmail -bi": (["sendmail", "-bi"], "lmdb:@d/a"), "sendmail -I": (["sendmail", "-I"], "lmdb:@d/a"), "two": (["newaliases"], "lmdb:@d/a, hash:@d/b"), "no type": (["newaliases"], "@d/a"), "empty": (["newaliases"], ""), "blank": (["newaliases"], ","),
+    "missing": (["newaliases"], "lmdb:@d/nosuch"), "second missing": (["newaliases"], "lmdb:@d/a lmdb:@d/nosuch"), "first missing": (["newaliases"], "lmdb:@d/nosuch lmdb:@d/a"), "bad type": (["newaliases"], "regexp:@d/a"), "unknown type": (["newaliases"], "foo:@d/a"),
+    "recipient": (["newaliases", "x"], "lmdb:@d/a"), "-oA": (["sendmail", "-bi", "-oAlmdb:@d/b"], "lmdb:@d/a"), "-oA apart": (["sendmail", "-bi", "-oA", "lmdb:@d/b"], "lmdb:@d/a"), "bad source": (["newaliases"], "lmdb:@d/bad"), "-C": (["newaliases", "-C", "@d/main.cf"], "lmdb:@d/a"),
+    "dash": (["newaliases"], "-v"), "several": (["newaliases"], "lmdb:@d/a,lmdb:@d/a,,lmdb:@d/b"), "-q": (["newaliases", "-q"], "lmdb:@d/a"), "-v": (["newaliases", "-z"], "lmdb:@d/a"),
+}
+
+
+def newaliases_case(kind, number, case):
+    args, database = case
+
+    def run(instance):
+        directory = folder(instance, f"{kind}{number}", a="root: x\n", b="b: y, z\n", bad="root\na@b: c\nok: d\n")
+        text = "".join(f"{k} = {v}\n" for k, v in instance.main.items() if k != "alias_database") + f"alias_database = {database}\n"
+        instance.write(f"{directory}/main.cf", text.replace("@d", directory))
+        p = run_in(instance, directory, args[0], *[a.replace("@d", directory) for a in args[1:]], env=instance.env(MAIL_CONFIG=directory))
+        return p, sorted(os.listdir(directory))
+    return run
+
+
+@pytest.mark.parametrize("name", NEWALIASES)
+def test_newaliases(box, name):   # noqa: F811
+    ours = (1, "", "postalias: fatal: unsupported map type: foo\n"), ["a", "b", "bad", "main.cf"]     # 3.11 (facts: commands 4.2)
+    compare(box, "newaliases", newaliases_case, NEWALIASES, name, ours if name == "unknown type" else None)
