@@ -74,27 +74,29 @@ read_rule(struct cidr_table *t, const struct rules *r, struct span text)
 	struct err why = {0};
 	struct cidr_rule *rule;
 	struct span pattern;
-	bool is_if, negate;
+	bool is_if, negate = false;
 
 	if (rules_take_word(&text, "endif")) {
 		read_endif(t, r, text);
 		return;
 	}
 	is_if = rules_take_word(&text, "if");
-	negate = span_take_byte(&text, '!');
-	text = span_trim(text);
+	while (span_take_byte(&text, '!')) {
+		negate = !negate;
+		text = span_trim(text);
+	}
 	pattern = is_if ? text : span_to(text, span_find_any(text, " \t\r\n\v\f"));
 	text = span_trim(span_from(text, pattern.n));
 	if (pattern.n == 0) {
 		rules_warn(r, "no address pattern: skipping this rule");
 		return;
 	}
-	if (!is_if && text.n == 0) {
-		rules_warn(r, "no lookup result: skipping this rule");
-		return;
-	}
 	if (!cidr_parse(pattern, &block, &why)) {
 		rules_warn(r, "%s: skipping this rule", why.text);
+		return;
+	}
+	if (!is_if && text.n == 0) {
+		rules_warn(r, "no lookup result: skipping this rule");
 		return;
 	}
 	if (is_if)

@@ -80,7 +80,7 @@ union_get(struct map *m, struct span key, struct arena *mem, struct span *value,
 			return status;
 		}
 		if (status == MAP_FOUND) {
-			if (found)
+			if (all.n > 0 && one.n > 0)
 				buf_byte(&all, ',');
 			buf_span(&all, one);
 			found = true;

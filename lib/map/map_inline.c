@@ -9,6 +9,29 @@
 #include "map/memory.h"
 #include "map/source.h"
 
+/* "key = value"; quotes protect blanks and "=" in the key and stay. An empty key is fine. */
+static bool
+split_pair(struct span pair, struct span *key, struct span *value, const char **why)
+{
+	const struct span s = span_trim(pair);
+	bool quoted = false;
+	size_t n = 0;
+
+	for (; n < s.n && (quoted || (s.p[n] != '=' && !ascii_space(s.p[n]))); n++) {
+		if (s.p[n] == '\\' && n + 1 < s.n)
+			n++;
+		else if (s.p[n] == '"')
+			quoted = !quoted;
+	}
+	*key = span_to(s, n);
+	*value = span_trim(span_from(s, n));
+	*why = quoted ? "unbalanced '\"'" : "missing '=' after attribute name";
+	if (quoted || !span_take_byte(value, '='))
+		return false;
+	*value = span_trim(*value);
+	return true;
+}
+
 static bool
 add(struct map *m, struct span word, struct arena *mem, struct err *e)
 {
@@ -21,7 +44,7 @@ add(struct map *m, struct span word, struct arena *mem, struct err *e)
 
 	if (word.n > 0 && *word.p == '{' && !list_strip_braces(&word, &bad))
 		return err_perm(e, "%s: \"%s\"; need \"inline:{name=value...}\"", bad.text, m->spec);
-	if (!conf_split_pair(word, &key, &value, &why))
+	if (!split_pair(word, &key, &value, &why))
 		return err_perm(e, "%s: \"%s\"; need \"inline:{name=value...}\"", why, m->spec);
 	if (m->flags & MAP_FOLD)
 		key = map_fold(key, (m->flags & MAP_UTF8) != 0 && conf.smtputf8_enable, mem);
@@ -47,7 +70,8 @@ inline_open(struct map *m, struct err *e)
 	if (rest.n < 3 || *rest.p != '{' || rest.p[rest.n - 1] != '}')
 		return err_perm(e, "bad syntax: \"%s\"; need \"inline:{name=value...}\"", m->spec);
 	if (!list_strip_braces(&rest, &why))
-		return err_perm(e, "%s: \"%s\"; need \"inline:{name=value...}\"", why.text, m->spec);
+		return err_perm(e, "%s: \"%s\"; need \"inline:{name=value...}\"",
+		    list_braced(rest) == 0 ? "bad syntax" : why.text, m->spec);
 	memory_open(m);
 	mem = arena_new();
 	for (; ok && span_take_word_braced(&rest, LIST_SEPARATORS, &word); n++)

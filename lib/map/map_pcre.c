@@ -12,7 +12,7 @@
 #include "conf/conf.h"
 #include "map/pattern.h"
 
-#define MATCH_LIMIT	1000000		/* steps; the library's own limit is ten times that */
+#define MATCH_LIMIT	10000000	/* steps, as many as the library allows by itself */
 #define DEPTH_LIMIT	100000
 #define HEAP_LIMIT_KB	20000
 

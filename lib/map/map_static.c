@@ -49,8 +49,6 @@ values_add(struct map *m, struct span text, struct err *e)
 	struct values *v = m->state;
 	struct buf content = {0};
 
-	if (text.n > 0 && *text.p == '{' && !list_strip_braces(&text, e))
-		return false;
 	if (m->flags & MAP_FILES) {
 		if (!source_read_files(text, &content, e)) {
 			buf_free(&content);
@@ -89,9 +87,10 @@ static bool
 static_open(struct map *m, struct err *e)
 {
 	struct err why = {0};
+	struct span text = span_str(m->name);
 
 	values_open(m);
-	if (values_add(m, span_str(m->name), &why))
+	if ((*text.p != '{' || list_strip_braces(&text, &why)) && values_add(m, text, &why))
 		return true;
 	values_close(m);
 	return err_perm(e, "bad static:name syntax: %s", why.text);
@@ -107,6 +106,7 @@ randmap_open(struct map *m, struct err *e)
 	if (*rest.p != '{' || !list_strip_braces(&rest, NULL))
 		return err_perm(e, "bad syntax: \"%s\"; need \"randmap:{value...}\"", m->spec);
 	v = values_open(m);
+	/* Braces within are part of the value, as in Postfix. */
 	while (ok && span_take_word_braced(&rest, LIST_SEPARATORS, &word))
 		ok = values_add(m, word, e);
 	if (ok && v->list.n == 0)

@@ -182,9 +182,10 @@ read_template(struct template *tpl, struct span text)
 		if (in.n >= 2 && in.p[1] == '$') {
 			add_text(tpl, SPAN("$"));
 			in = span_from(in, 2);
-		} else if (in.n > 0 && !take_group(tpl, &in, text)) {
-			tpl->bad = true;
-			return;
+		} else if (in.n > 0) {
+			tpl->bad |= !take_group(tpl, &in, text);
+			if (tpl->bad)
+				return;
 		}
 	}
 }

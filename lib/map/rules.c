@@ -48,13 +48,15 @@ rules_next(struct rules *r, struct span *rule, struct err *e)
 			return MAP_TEMPORARY(e, "read %s: %s", r->name, strerror(errno));
 		return MAP_NOT_FOUND;
 	}
-	if (!span_take_word_braced(&r->rest, LIST_SEPARATORS, rule))
-		return MAP_NOT_FOUND;
-	r->line++;
-	if (*rule->p != '{')
-		return MAP_PERMANENT(e, "%s: no '{' at start of text in \"%.*s\"", r->label, SPAN_ARG(*rule));
-	if (!list_strip_braces(rule, &why))
-		return MAP_PERMANENT(e, "%s: %s", r->label, why.text);
+	do {
+		if (!span_take_word_braced(&r->rest, LIST_SEPARATORS, rule))
+			return MAP_NOT_FOUND;
+		r->line++;
+		if (*rule->p != '{')
+			return MAP_PERMANENT(e, "%s: no '{' at start of text in \"%.*s\"", r->label, SPAN_ARG(*rule));
+		if (!list_strip_braces(rule, &why))
+			return MAP_PERMANENT(e, "%s: %s", r->label, why.text);
+	} while (rule->n == 0);
 	return MAP_FOUND;
 }
 
