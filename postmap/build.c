@@ -190,6 +190,7 @@ build_table(const struct options *o, const char *name)
 	b.source.utf8 = (o->flags & MAP_UTF8) != 0 && conf.smtputf8_enable;
 	if (o->incremental) {
 		lines_open_fd(&b.source.in, STDIN_FILENO, "stdin");
+		flags |= MAP_BULK;
 		check_type(spec);
 	} else {
 		fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -103,9 +103,13 @@ index_open(struct index *x, const struct map *m, const char *suffix, bool nul_by
 	x->try_plain = (m->flags & MAP_WITH_NUL) == 0;
 	if ((m->flags & MAP_WRITE) && !follow_link(x, e))
 		return false;
-	if ((m->flags & MAP_TRUNCATE) == 0)
-		return true;
-	if (!open_temporary(x, e))
+	return (m->flags & MAP_TRUNCATE) == 0 || index_collect(x, m, true, nul_by_default, e);
+}
+
+bool
+index_collect(struct index *x, const struct map *m, bool file, bool nul_by_default, struct err *e)
+{
+	if (file && !open_temporary(x, e))
 		return false;
 	x->stage = calloc(1, sizeof *x->stage);
 	if (x->stage == NULL)
@@ -227,6 +231,13 @@ index_stage(struct index *x, const struct map *m, const char *label, struct span
 	grow_slots(s);
 	slot = slot_of(s, stored);
 	if (*slot != 0) {
+		entry = entry_at(s, *slot - 1);
+		if (entry->gone) {
+			entry->value = index_form(value, s->nul, s->mem);
+			entry->gone = false;
+			entry->replace = true;
+			return MAP_NOT_FOUND;
+		}
 		if (m->flags & MAP_DUP_REPLACE)
 			entry_at(s, *slot - 1)->value = index_form(value, s->nul, s->mem);
 		else if (m->flags & MAP_DUP_WARN)
@@ -234,11 +245,33 @@ index_stage(struct index *x, const struct map *m, const char *label, struct span
 		return MAP_FOUND;
 	}
 	entry = vec_add(&s->entries);
-	entry->key = stored;
-	entry->value = index_form(value, s->nul, s->mem);
+	*entry = (struct index_entry){ .key = stored, .value = index_form(value, s->nul, s->mem) };
 	s->bytes += entry->key.n + entry->value.n;
 	*slot = s->entries.n;
 	return MAP_NOT_FOUND;
+}
+
+enum map_status
+index_unstage(struct index *x, struct span key)
+{
+	struct stage *s = x->stage;
+	const struct span stored = index_form(key, s->nul, s->mem);
+	struct index_entry *entry;
+	size_t *slot;
+
+	grow_slots(s);
+	slot = slot_of(s, stored);
+	if (*slot == 0) {
+		entry = vec_add(&s->entries);
+		*entry = (struct index_entry){ .key = stored, .gone = true };
+		*slot = s->entries.n;
+		return MAP_NOT_FOUND;
+	}
+	entry = entry_at(s, *slot - 1);
+	if (entry->gone)
+		return MAP_NOT_FOUND;
+	entry->gone = true;
+	return MAP_FOUND;
 }
 
 static int

@@ -14,6 +14,8 @@
 
 struct index_entry {
 	struct span key, value;		/* as stored: with NUL if so */
+	bool gone;		/* removed */
+	bool replace;		/* put after it was removed */
 };
 
 struct index {
@@ -40,8 +42,12 @@ void	index_close(struct index *);
 void	index_opened(struct index *, int fd);
 bool	index_changed(const struct index *, bool by_mtime);
 
+/* Begin to collect: what index_open does with MAP_TRUNCATE. file: a new one will be written and renamed. */
+bool	index_collect(struct index *, const struct map *, bool file, bool nul_by_default, struct err *);
 /* Rebuild: add with the rules of MAP_DUP_*; label for the warning. Then the entries, and the end. */
 enum map_status index_stage(struct index *, const struct map *, const char *label, struct span key, struct span value);
+/* While collecting: the key goes, a later one of that name replaces. */
+enum map_status index_unstage(struct index *, struct span key);
 /* True: no file can be made in that directory, but the old one can be written. Its owner keeps his tables up to date so. */
 bool	index_in_place(const struct index *);
 /* What the library of the type is to open for writing: the new file, or the old one in place. */

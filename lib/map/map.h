@@ -32,6 +32,7 @@ enum {	/* how a table is used */
 	MAP_DUP_REPLACE = 1 << 10,	/* ... take the new */
 	MAP_WITH_NUL = 1 << 11,		/* store keys and values with a NUL (postmap -N) */
 	MAP_WITHOUT_NUL = 1 << 12,	/* ... without (postmap -n) */
+	MAP_BULK = 1 << 17,		/* with MAP_CREATE: all changes become visible together, at map_finish */
 	MAP_EMPTY_KEYS = 1 << 16,	/* ask the table for the empty key, too */
 	MAP_FILES = 1 << 13,		/* values are base64 of files (postmap -F): map_get returns the content */
 };

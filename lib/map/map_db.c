@@ -113,6 +113,33 @@ remove_empty(const char *path)
 	}
 }
 
+/* Changes in the file itself would leave it damaged when we are killed: all of it is written anew. */
+static bool
+load_old(struct map *m, struct bdb *t, struct err *e)
+{
+	struct arena *mem;
+	DBT k = dbt(SPAN_NULL), v = dbt(SPAN_NULL);
+	int rc;
+
+	if (!index_collect(&t->index, m, true, true, e))
+		return false;
+	rc = open_file(t, t->index.path, DB_RDONLY, cache_size(conf.berkeley_db_create_buffer_size), 0);
+	if (rc == 0 && !file_lock(t->fd, FILE_LOCK_SHARED, true))
+		rc = errno;
+	if (rc == 0)
+		rc = t->db->cursor(t->db, NULL, &t->cursor, 0);
+	mem = arena_new();
+	while (rc == 0 && (rc = t->cursor->get(t->cursor, &k, &v, DB_NEXT)) == 0) {
+		(void)index_stage(&t->index, m, t->index.path, undbt(&k, mem), undbt(&v, mem));
+		arena_reset(mem);
+	}
+	arena_free(&mem);
+	close_file(t);
+	if (rc == ENOENT || rc == DB_NOTFOUND)
+		return true;
+	return err_temp(e, "open database %s: %s", t->index.path, rc > 0 ? strerror(rc) : "Invalid argument");
+}
+
 static bool
 bdb_open(struct map *m, DBTYPE type, struct err *e)
 {
@@ -132,6 +159,12 @@ bdb_open(struct map *m, DBTYPE type, struct err *e)
 		remove_empty(t->index.path);
 	if (t->index.stage != NULL)
 		return true;
+	if (m->flags & MAP_BULK) {
+		if (load_old(m, t, e))
+			return true;
+		bdb_close(m);
+		return false;
+	}
 	rc = open_file(t, t->index.path, writing ? (m->flags & MAP_CREATE ? DB_CREATE : 0) : DB_RDONLY,
 	    cache_size(writing ? conf.berkeley_db_create_buffer_size : conf.berkeley_db_read_buffer_size), 0);
 	if (rc != 0) {
@@ -224,13 +257,14 @@ static enum map_status
 bdb_remove(struct map *m, struct span key, struct err *e)
 {
 	struct bdb *t = m->state;
-	struct arena *mem = arena_new();
+	struct arena *mem;
 	int rc = DB_NOTFOUND;
 
-	if (!file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true)) {
-		arena_free(&mem);
+	if (t->index.stage != NULL)
+		return index_unstage(&t->index, key);
+	if (!file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true))
 		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
-	}
+	mem = arena_new();
 	if (t->index.try_nul)
 		rc = delete_form(t, key, true, mem);
 	if (rc == DB_NOTFOUND && t->index.try_plain)
@@ -292,6 +326,8 @@ bdb_finish(struct map *m, struct err *e)
 	if (rc == 0 && index_in_place(&t->index))
 		rc = empty_in_place(t);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
+		if (entries[i].gone)
+			continue;
 		DBT k = dbt(entries[i].key), v = dbt(entries[i].value);
 
 		rc = t->db->put(t->db, NULL, &k, &v, 0);

@@ -138,7 +138,7 @@ lmdb_open(struct map *m, struct err *e)
 		lmdb_close(m);
 		return false;
 	}
-	if (t->index.stage != NULL)
+	if (t->index.stage != NULL)	/* a rebuild */
 		return true;
 	/* Whoever may write makes the file: there is no way to have it otherwise. */
 	if ((m->flags & MAP_WRITE) == 0)
@@ -154,7 +154,7 @@ lmdb_open(struct map *m, struct err *e)
 	}
 	index_opened(&t->index, t->fd);
 	map_warn_stale(t->index.path, m->name);
-	return true;
+	return (m->flags & MAP_BULK) == 0 || index_collect(&t->index, m, false, true, e);
 }
 
 /* One form of the key; with the read transaction open. */
@@ -268,9 +268,12 @@ static enum map_status
 lmdb_remove(struct map *m, struct span key, struct err *e)
 {
 	struct lmdb *t = m->state;
-	struct arena *mem = arena_new();
+	struct arena *mem;
 	int rc = MDB_NOTFOUND;
 
+	if (t->index.stage != NULL)
+		return index_unstage(&t->index, key);
+	mem = arena_new();
 	if (t->index.try_nul)
 		rc = locked_change(t, val(index_form(key, true, mem)), NULL, 0);
 	if (rc == MDB_NOTFOUND && t->index.try_plain)
@@ -340,6 +343,74 @@ write_staged(struct lmdb *t, struct index_entry *entries, size_t n)
 	return rc;
 }
 
+static int
+apply_entry(const struct map *m, MDB_txn *txn, MDB_dbi dbi, const struct index_entry *entry)
+{
+	MDB_val k = val(entry->key), v = val(entry->value);
+	int rc;
+
+	if (entry->gone) {
+		rc = mdb_del(txn, dbi, &k, NULL);
+		return rc == MDB_NOTFOUND ? 0 : rc;
+	}
+	return mdb_put(txn, dbi, &k, &v, entry->replace || (m->flags & MAP_DUP_REPLACE) ? 0 : MDB_NOOVERWRITE);
+}
+
+/* All changes in one transaction. *told: entries whose duplicates were warned of in an earlier try. */
+static int
+try_changes(struct map *m, const struct index_entry *entries, size_t n, size_t *told)
+{
+	struct lmdb *t = m->state;
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(t->env, NULL, 0, &txn);
+
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		rc = apply_entry(m, txn, t->dbi, &entries[i]);
+		if (rc != MDB_KEYEXIST)
+			continue;
+		rc = 0;
+		if (i >= *told && (m->flags & MAP_DUP_WARN))
+			log_warning("%s: duplicate entry: \"%.*s\"", m->spec, SPAN_ARG(index_unform(entries[i].key)));
+		if (i >= *told)
+			*told = i + 1;
+	}
+	if (rc == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+/* The map is too small: ours, or since another process made the file grow. */
+static int
+enlarge(struct lmdb *t, int rc)
+{
+	MDB_envinfo info;
+
+	if (rc == MDB_MAP_RESIZED)
+		return mdb_env_set_mapsize(t->env, 0);
+	(void)mdb_env_info(t->env, &info);
+	return mdb_env_set_mapsize(t->env, info.me_mapsize * 2);
+}
+
+static bool
+finish_changes(struct map *m, struct err *e)
+{
+	struct lmdb *t = m->state;
+	size_t n, bytes, told = 0;
+	const struct index_entry *entries = index_staged(&t->index, false, &n, &bytes);
+	int rc = file_lock_range(t->fd, FILE_LOCK_EXCLUSIVE, true) ? MDB_MAP_FULL : errno;
+
+	for (int i = 0; (rc == MDB_MAP_FULL || rc == MDB_MAP_RESIZED) && i < TRIES; i++) {
+		const int before = i == 0 ? 0 : enlarge(t, rc);
+
+		rc = before == 0 ? try_changes(m, entries, n, &told) : before;
+	}
+	(void)file_lock_range(t->fd, FILE_UNLOCK, true);
+	return rc == 0 || err_temp(e, "error updating %s: %s", m->spec, mdb_strerror(rc));
+}
+
 static bool
 lmdb_finish(struct map *m, struct err *e)
 {
@@ -351,6 +422,8 @@ lmdb_finish(struct map *m, struct err *e)
 
 	if (t->index.stage == NULL)
 		return true;
+	if (m->flags & MAP_BULK)
+		return finish_changes(m, e);
 	entries = index_staged(&t->index, true, &n, &bytes);
 	if (index_in_place(&t->index) && stat(index_write_path(&t->index), &old) == 0)
 		bytes += (size_t)old.st_size;	/* pages of the old content are free only afterwards */
