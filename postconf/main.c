@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: ISC
  */
 #include <getopt.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,8 @@ parse_options(int argc, char **argv, const char **ssl_mode)
 {
 	static const char letters[] = "+aAbc:C:deEfFhHjlmMno:pPqtT:vxX#";
 	static const struct option long_options[] = { { "later", no_argument, NULL, 'L' },
-	    { "manual", no_argument, NULL, 'S' }, { NULL, 0, NULL, 0 } };
+	    { "manual", no_argument, NULL, 'S' }, { "check", no_argument, NULL, 'K' }, { "explain", no_argument, NULL, 'I' },
+	    { "json", no_argument, NULL, 'J' }, { NULL, 0, NULL, 0 } };
 	/* In the order of OPT_a ...; blank where an option needs more than its bit. */
 	static const char simple[] = "aAb defFhHjlmMn pPt xX#";
 	const char *at;
@@ -86,6 +88,12 @@ parse_options(int argc, char **argv, const char **ssl_mode)
 			options |= BIT(OPT_later);
 		} else if (letter == 'S') {
 			options |= BIT(OPT_manual);
+		} else if (letter == 'K') {
+			options |= BIT(OPT_check);
+		} else if (letter == 'I') {
+			options |= BIT(OPT_explain);
+		} else if (letter == 'J') {
+			options |= BIT(OPT_json);
 		} else {
 			usage(argv[0]);
 		}
@@ -185,7 +193,7 @@ to_stderr(enum log_level level, const char *text, void *arg)
 int
 main(int argc, char **argv)
 {
-	const char *ssl_mode = NULL;
+	const char *ssl_mode = NULL, *program = argv[0];
 
 	(void)umask(022);
 	log_init(argv[0], 0);
@@ -196,15 +204,27 @@ main(int argc, char **argv)
 		log_verbose++;
 	parse_options(argc, argv, &ssl_mode);
 	argv += optind;
-	if (*argv != NULL && strchr(*argv, '=') != NULL)
+	if (*argv != NULL && strchr(*argv, '=') != NULL && !HAS(OPT_check))
 		options |= BIT(OPT_e);
 	options_check();
+	if (HAS(OPT_check))
+		return check_files(argv);
+	if (HAS(OPT_json)) {
+		if (!HAS(OPT_e) || *argv != NULL)
+			log_fatal("--json is for -e without arguments: settings come from standard input");
+		argv = json_arguments();
+	}
 	if (HAS(OPT_later) || HAS(OPT_manual)) {
 		(HAS(OPT_later) ? show_later : show_manual)();
 		return 0;
 	}
 	if (options & (BIT(OPT_a) | BIT(OPT_A) | BIT(OPT_b) | BIT(OPT_l) | BIT(OPT_m) | BIT(OPT_t) | BIT(OPT_T)))
 		return show_other(argv, ssl_mode);
+	if (HAS(OPT_explain)) {
+		read_for_explain();
+		log_set_hook(to_stderr, (void *)(uintptr_t)program);
+		return explain(argv);
+	}
 	read_configuration();
 	if (options & (BIT(OPT_e) | BIT(OPT_X) | BIT(OPT_comment)))
 		edit(argv);

@@ -207,8 +207,8 @@ set(struct entry *entry, struct span name, struct span value)
 	s->value = span_cstr(value, memory);
 }
 
-static void
-collect_settings(struct entry *entry)
+void
+entry_collect_settings(struct entry *entry)
 {
 	struct span name, value;
 	const char *why;
@@ -337,7 +337,7 @@ master_read(bool missing_ok)
 
 		entry->line = in.first;
 		entry_parse(entry, line, arena_printf(memory, "file %s: line %u: bad field count", master_cf, in.first));
-		collect_settings(entry);
+		entry_collect_settings(entry);
 	}
 	if (!lines_close(&in))
 		log_fatal("read %s: %s", master_cf, strerror(errno));

@@ -10,6 +10,7 @@
 static const char *const option_name[OPT_COUNT] = {
 	"-a", "-A", "-b", "-C", "-d", "-e", "-f", "-F", "-h", "-H", "-j", "-l", "-m", "-M", "-n", "-o", "-p", "-P",
 	"-t", "-T", "-x", "-X", "-#", "-PP", "--later", "--manual",
+	"--check", "--explain", "--json",
 };
 
 #define B	BIT
@@ -37,6 +38,7 @@ static const struct {
 	{ OPT_F, B(OPT_e) | B(OPT_f) | B(OPT_h) | B(OPT_o) | B(OPT_x) | B(OPT_H) | B(OPT_j) },
 	{ OPT_P, B(OPT_e) | B(OPT_X) | B(OPT_f) | B(OPT_h) | B(OPT_o) | B(OPT_x) | B(OPT_H) | B(OPT_j) | B(OPT_PP) },
 	{ OPT_PP, B(OPT_f) | B(OPT_h) | B(OPT_o) | B(OPT_x) | B(OPT_H) | B(OPT_j) | B(OPT_P) },
+	{ OPT_check, 0 }, { OPT_explain, 0 }, { OPT_json, B(OPT_e) | B(OPT_p) },
 	{ OPT_j, B(OPT_p) | B(OPT_M) | B(OPT_F) | B(OPT_P) | B(OPT_o) | B(OPT_x) | B(OPT_n) | B(OPT_d) },
 };
 

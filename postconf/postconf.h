@@ -18,7 +18,8 @@
 /* Options as a set of bits, in the order in which messages name them. */
 enum {
 	OPT_a, OPT_A, OPT_b, OPT_C, OPT_d, OPT_e, OPT_f, OPT_F, OPT_h, OPT_H, OPT_j, OPT_l, OPT_m, OPT_M, OPT_n,
-	OPT_o, OPT_p, OPT_P, OPT_t, OPT_T, OPT_x, OPT_X, OPT_comment, OPT_PP, OPT_later, OPT_manual, OPT_COUNT,
+	OPT_o, OPT_p, OPT_P, OPT_t, OPT_T, OPT_x, OPT_X, OPT_comment, OPT_PP, OPT_later, OPT_manual,
+	OPT_check, OPT_explain, OPT_json, OPT_COUNT,
 };
 #define BIT(opt)	(1u << (opt))
 #define HAS(opt)	((options & BIT(opt)) != 0)
@@ -43,6 +44,7 @@ struct row {
 };
 
 void	rows_build(void);	/* after main.cf and master.cf are read */
+void	rows_forget(void);
 struct row *row_find(const char *name);
 size_t	row_count(void);
 struct row *row_at(size_t i);	/* sorted by name */
@@ -69,6 +71,15 @@ const char *expanded_quietly(const struct entry *service, const char *text);
 /* Setting of a name: main.cf or -o, NULL unless set. With -d always NULL. */
 const char *setting_of(const char *name);
 const char *default_of(const char *name);
+
+/* nearest.c: the built-in or service parameter that this name may mean; NULL none is near. */
+const char *nearest_name(const char *name);
+/* explain.c, check.c: the exit status. */
+int	explain(char **names);
+int	check_files(char **files);
+void	read_for_explain(void);		/* whatever can be read; sets the log hook */
+/* json_in.c: "name=value" for each member of the objects on standard input, NULL behind the last. */
+char	**json_arguments(void);
 
 /* manual.c: postconf(5) on standard output. */
 void	show_manual(void);
@@ -98,6 +109,7 @@ extern const char *const entry_field_name[ENTRY_FIELDS];
 void	master_read(bool missing_ok);
 /* Words of one logical line, checked. too_short: message when there are less than 8. */
 void	entry_parse(struct entry *, struct span line, const char *too_short);
+void	entry_collect_settings(struct entry *);
 void	entry_free(struct entry *);
 const char *entry_word(const struct entry *, size_t i);
 /* The arguments from word i on are "-o", "name=value". */

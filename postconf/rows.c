@@ -218,6 +218,13 @@ rows_build(void)
 	hash_free(&by_name, NULL);
 }
 
+void
+rows_forget(void)
+{
+	rows.n = 0;
+	hash_free(&used, NULL);
+}
+
 size_t row_count(void) { return rows.n; }
 struct row *row_at(size_t i) { return VEC_AT(&rows, struct row, i); }
 

@@ -119,10 +119,8 @@ check_length(const struct param *p, const char *text, struct err *e)
 }
 
 static bool
-store(const struct param *p, const char *text, struct err *e)
+store_at(const struct param *p, const char *text, void *field, struct err *e)
 {
-	void *field = (char *)&conf + p->offset;
-
 	switch (p->type) {
 	case PARAM_TYPE_BOOL:
 	case PARAM_TYPE_NBOOL:
@@ -142,6 +140,25 @@ store(const struct param *p, const char *text, struct err *e)
 		return check_length(p, text, e);
 	}
 	return false;
+}
+
+static bool
+store(const struct param *p, const char *text, struct err *e)
+{
+	return store_at(p, text, (char *)&conf + p->offset, e);
+}
+
+bool
+param_check_value(const struct param *p, const char *text, struct err *e)
+{
+	union {
+		bool yes;
+		int number;
+		long large;
+		const char *text;
+	} ignored;
+
+	return store_at(p, text, &ignored, e);
 }
 
 /* A program is not stopped by a parameter that it does not read. */

@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/err.h"
+
 enum param_type {
 	PARAM_TYPE_BOOL,	/* bool: yes, no */
 	PARAM_TYPE_INT,		/* int */
@@ -53,6 +55,8 @@ struct param_family {
 const struct param *param_all(size_t *n);
 const struct param *param_find(const char *name);	/* NULL when unknown */
 bool	param_is_later(const struct param *);		/* no code acts upon it yet */
+/* The expanded text is a legal value. Error texts are Postfix's. */
+bool	param_check_value(const struct param *, const char *text, struct err *);
 bool	param_read_by(const struct param *, const char *program);
 const struct param_family *param_families(size_t *n);
 

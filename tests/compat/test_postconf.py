@@ -406,3 +406,142 @@ def test_json_quotes(box):   # noqa: F811
     p = box.ours.run("postconf", "-c", directory, "-j", "mydomain")
     assert p.stdout == '{"mydomain": "a \\"b\\" \\\\ \\t/ \\u0001\\u007F \u00fc"}\n'
     assert json.loads(p.stdout) == {"mydomain": ODD}
+
+
+# --- beyond Postfix: --check, --explain, -e --json
+
+CHECK_MAIN = """compatibility_level = 3.6
+daemon_directory = @daemons@
+relayhst = x
+max_idle = 5x
+max_use = abc
+helpful_warnings = maybe
+mynetworks = 127.0.0.0/8
+mynetworks = 10.0.0.0/8
+virtual_maps = hash:/x
+own = $myhostnam
+smtpd_banner = x $own
+relay_domains = ${a
+foobarbaz = 1
+process_id = 5
+mine_destination_rate_delay = q
+"""
+CHECK_MASTER = """smtp inet n - n - - smtpd -o smtpd_banr=x
+  -o max_idle=q
+mine unix - - n - - smtp
+smtp inet n - n - - nosuch
+pickup unix q - n 60 1 pickup
+short unix
+"""
+FOUND = """main.cf:3: error: unknown parameter relayhst; did you mean relayhost?
+main.cf:4: error: parameter max_idle: bad time value or unit: 5x; the default is "100s", see postconf --explain max_idle
+main.cf:5: error: bad numerical configuration: max_use = abc; the default is "100", see postconf --explain max_use
+main.cf:6: error: bad boolean configuration: helpful_warnings = maybe; the default is "yes", see postconf --explain helpful_warnings
+main.cf:8: warning: this overrides the setting of mynetworks in line 7; remove one of them
+main.cf:9: warning: parameter virtual_maps is deprecated; instead, specify "virtual_alias_maps"
+main.cf:10: warning: $myhostnam is not defined and stands for nothing; did you mean $myhostname?
+main.cf:12: error: relay_domains: truncated macro reference: "${a"; write $$ for a plain dollar sign
+main.cf:13: warning: unused parameter foobarbaz; nothing reads it: remove it, or use it as $foobarbaz
+main.cf:14: warning: parameter process_id cannot be set; remove it
+main.cf:15: error: parameter mine_destination_rate_delay: bad time value or unit: q; the default is "$default_destination_rate_delay", see postconf --explain mine_destination_rate_delay
+master.cf:1: error: parameter max_idle: bad time value or unit: q; the default is "100s", see postconf --explain max_idle
+master.cf:1: error: unknown parameter smtpd_banr; did you mean smtpd_banner?
+master.cf:4: warning: service smtp/inet is there already in line 1; remove one of them
+master.cf:4: error: command @daemons@/nosuch: No such file or directory; master(8) cannot start the service
+master.cf:5: error: field "private": bad value: "q"; an entry is: service type private unpriv chroot wakeup maxproc command
+master.cf:6: error: missing "private" field; an entry is: service type private unpriv chroot wakeup maxproc command
+"""
+
+
+@pytest.fixture(scope="module")
+def own(box):   # noqa: F811
+    if box.ours is None:
+        pytest.skip("needs the suite under test")
+    return box.ours
+
+
+def checked(own, *args):
+    p = own.run("postconf", *args)
+    assert p.stderr == ""
+    # Whether a parameter is acted upon changes from release to release.
+    return p.returncode, "".join(line for line in p.stdout.splitlines(True) if "is not acted upon yet" not in line)
+
+
+def test_check(own):
+    def text(t):
+        return t.replace("@daemons@", own.suite.daemon_directory)
+    directory = fresh(own, "check", main=text(CHECK_MAIN), master=CHECK_MASTER)
+    found = "".join(f"{directory}/{line}" for line in text(FOUND).splitlines(True))
+    assert checked(own, "-c", directory, "--check") == (1, found)
+    assert checked(own, "--check", directory) == (1, found)
+    master = "".join(line for line in found.splitlines(True) if "/master.cf:" in line)
+    assert checked(own, "--check", directory + "/master.cf") == (1, master)
+    good = fresh(own, "check-good", main=text("mydomain = example.test\nunused_one = x\ndaemon_directory = @daemons@\n"), master="smtp inet n - n - - smtpd\n")
+    assert checked(own, "--check", good) == (0, f"{good}/main.cf:2: warning: unused parameter unused_one; nothing reads it: remove it, or use it as $unused_one\n")
+    bad = fresh(own, "check-bad", main="mydomain = x\njunk\n = y\n=z\na\0b = c\n", master="")
+    assert checked(own, "--check", bad + "/main.cf", bad + "/nosuch", "/nonexistent/main.cf") == (1, f"""{bad}/main.cf:2: error: missing '=' after attribute name: "junk = y"; write: name = value
+{bad}/main.cf:4: error: missing attribute name: "=z"; write: name = value
+{bad}/main.cf:5: warning: {bad}/main.cf, line 5: text after null byte may be ignored
+{bad}/main.cf:5: error: missing '=' after attribute name: "a"; write: name = value
+{bad}/nosuch: error: neither main.cf nor master.cf nor a directory with both; name one of these
+/nonexistent/main.cf: error: open /nonexistent/main.cf: No such file or directory
+""")
+
+
+def test_explain(own):
+    directory = fresh(own, "explain", main="smtpd_timeout = 5\nown = x\nsmtpd_banner = $own\n", master="mine unix - - n - - smtp\nbroken\n")
+    p = own.run("postconf", "-c", directory, "--explain", "smtpd_timeout", "mine_recipient_limit", "own", "virtual_maps", "smtpd_timeot", "nosuch_at_all")
+    assert p.returncode == 1
+    assert re.sub(r" +", " ", p.stdout) == """smtpd_timeout
+ meaning SMTP command and reply timeout
+ type time: a number and one of s, m, h, d, w
+ default ${stress?{10}:{300}}s
+ that is 300s
+ set to 5
+ range at least 1 seconds
+ read by smtpd
+mine_recipient_limit
+ meaning max in-memory recipients for this transport
+ type number
+ default $default_recipient_limit
+ that is 20000
+ read by qmgr, or the service itself
+own
+ meaning defined in main.cf, and used there or in master.cf as $name or as a restriction class
+ default (empty)
+ set to x
+virtual_maps
+ deprecated specify "virtual_alias_maps"
+"""
+    assert [line.partition(": ")[2] for line in p.stderr.splitlines()] == ["error: smtpd_timeot: unknown parameter; did you mean smtpd_timeout?", "error: nosuch_at_all: unknown parameter"]
+
+
+JSON_IN = {
+    "object": ('{"relayhost": "[x]:25", "max_use": 7, "biff": false, "helpful_warnings": true, "mydestination": "a, \\"b\\" \\u00fc"}',
+               'mydomain = d\nbiff = no\nhelpful_warnings = yes\nmax_use = 7\nmydestination = a, "b" \u00fc\nrelayhost = [x]:25\n'),
+    "lines": ('{"mydomain": "e"}\n{"relayhost": ""}\n', "mydomain = e\nrelayhost = \n"), "empty": ("", "JSON input: no settings"), "open": ('{"a": ', "JSON input: the end is missing"), "array": ("[]", 'JSON input: value 1 is not an object like {"name": "value"}'),
+    "null": ('{"a": null}', 'JSON input: the value of "a" is neither text nor a number nor true or false'), "nested": ('{"a": {}}', 'JSON input: the value of "a" is neither text nor a number nor true or false'), "name": ('{"a b": "c"}', 'JSON input: "a b" cannot be the name of a parameter'),
+    "lines in value": ('{"a": "x\\ny"}', "-e, -X, or -# accepts no multi-line input"), "nul": ('{"a": "b\\u0000c"}', 'JSON input: the value of "a" has a NUL in it'), "rest": ('{"a": "b"} x', "JSON input: unexpected character"), "quotes": ("{'a': 'b'}", "JSON input: unexpected character"),
+    "deep": ("[" * 10000, "JSON input: nesting too deep"),
+}
+
+
+@pytest.mark.parametrize("name", JSON_IN)
+def test_json_in(own, name):
+    text, expected = JSON_IN[name]
+    directory = fresh(own, f"json-{name.replace(' ', '-')}", main="mydomain = d\n", master="")
+    p = own.run("postconf", "-c", directory, "-e", "--json", input=text)
+    after = open(directory + "/main.cf").read()
+    if expected.startswith("mydomain"):
+        assert (p.returncode, p.stderr, after) == (0, "", expected)
+    else:
+        assert p.returncode == 1 and f": fatal: {expected}" in p.stderr and after == "mydomain = d\n", p
+
+
+def test_json_round_trip(own):
+    """What -j writes, -e --json reads."""
+    one, two = fresh(own, "trip-1", main=MAIN, master=""), fresh(own, "trip-2", main="", master="")
+    out = own.run("postconf", "-qc", one, "-nj").stdout
+    assert own.run("postconf", "-c", two, "-e", "--json", input="".join(line for line in out.splitlines(True) if "config_directory" not in line)).returncode == 0
+    shown = [[line for line in own.run("postconf", "-qc", d, "-n").stdout.splitlines() if not line.startswith("config_directory")] for d in (one, two)]
+    assert shown[0] == shown[1] and len(shown[0]) > 8
