@@ -376,12 +376,15 @@ access_mail(struct check *c, struct maps *maps, struct span internal, const char
 	struct address_keys keys = { .keys = ADDRESS_ACCESS, .delimiters = conf.recipient_delimiter,
 	    .parents_match = match_parents("smtpd_access_maps") };
 	struct arena *mem = c->s->work;
-	struct span value;
+	struct span value, external;
 	enum map_status status;
 
-	if (span_is(internal, conf.smtpd_null_access_lookup_key))
+	external = address_quote(internal, mem);
+	if (span_is(internal, conf.smtpd_null_access_lookup_key)) {
 		keys.keys = ADDRESS_FULL;
-	status = address_map_get(maps, &keys, address_quote(internal, mem), internal, mem, &value, NULL, NULL);
+		external = internal;	/* "<>" is no address: no quotes */
+	}
+	status = address_map_get(maps, &keys, external, internal, mem, &value, NULL, NULL);
 	if (status == MAP_FAILED)
 		return failed(c, about, class);
 	if (status == MAP_NOT_FOUND)

@@ -478,11 +478,11 @@ def test_check(own):
     assert checked(own, "--check", directory + "/master.cf") == (1, master)
     good = fresh(own, "check-good", main=text("mydomain = example.test\nunused_one = x\ndaemon_directory = @daemons@\n"), master="smtp inet n - n - - smtpd\n")
     assert checked(own, "--check", good) == (0, f"{good}/main.cf:2: warning: unused parameter unused_one; nothing reads it: remove it, or use it as $unused_one\n")
-    bad = fresh(own, "check-bad", main="mydomain = x\njunk\n = y\n=z\na\0b = c\n", master="")
-    assert checked(own, "--check", bad + "/main.cf", bad + "/nosuch", "/nonexistent/main.cf") == (1, f"""{bad}/main.cf:2: error: missing '=' after attribute name: "junk = y"; write: name = value
-{bad}/main.cf:4: error: missing attribute name: "=z"; write: name = value
-{bad}/main.cf:5: warning: {bad}/main.cf, line 5: text after null byte may be ignored
-{bad}/main.cf:5: error: missing '=' after attribute name: "a"; write: name = value
+    bad = fresh(own, "check-bad", main="mydomain = x\njunk y\n=z\na\0b = c\n", master="")
+    assert checked(own, "--check", bad + "/main.cf", bad + "/nosuch", "/nonexistent/main.cf") == (1, f"""{bad}/main.cf:2: error: missing '=' after attribute name: "junk y"; write: name = value
+{bad}/main.cf:3: error: missing attribute name: "=z"; write: name = value
+{bad}/main.cf:4: warning: {bad}/main.cf, line 4: text after null byte may be ignored
+{bad}/main.cf:4: error: missing '=' after attribute name: "a"; write: name = value
 {bad}/nosuch: error: neither main.cf nor master.cf nor a directory with both; name one of these
 /nonexistent/main.cf: error: open /nonexistent/main.cf: No such file or directory
 """)

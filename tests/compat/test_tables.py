@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from harness import Batch
+from harness import Batch, Pair, dialogue
 
 from test_commands import box, hide, result   # noqa: F401 (box is a fixture)
 from test_postmap import folder
@@ -128,3 +128,74 @@ def test_pcre_utf8(box, key, value):   # noqa: F811
         pytest.skip("needs the suite under test")
     path = box.ours.write(f"{box.ours.base}/pcre-utf8", PCRE_UTF8)
     assert box.ours.run("postmap", "-q", key, f"pcre:{path}").stdout == value + "\n"
+
+# --- which keys are looked for, in which order. Table number i has the keys from the i-th on, so that the log tells
+# for each what is found when the better ones are missing.
+
+CLIENT = ["localhost", "127.0.0.1", "127.0.0.", "127.0.0", "127.0", "127.", "127", "localdomain", "*", "[127.0.0.1]", "127.0.0.0/8"]
+HELO = ["mx.sub.example.com", "sub.example.com", ".sub.example.com", "example.com", ".example.com", "com", ".com", "*", "192.0.2.1", "192.0.2", "[192.0.2.1]", "mx", "unknown"]
+ADDRESS = ["us.er+ext@sub.example.com", "us.er@sub.example.com", "sub.example.com", ".sub.example.com", "example.com", ".example.com", "com", ".com", "us.er+ext@", "us.er@", "us.er", "@sub.example.com", "*", "<>",
+           '"a b"@x.org', "x.org", '"a b"@', "org", "[192.0.2.1]", "192.0.2.1", "x@", "postmaster", "postmaster@"]
+
+
+def chain(check, keys):
+    """Restrictions that warn of what they find."""
+    def entry(i, key):
+        return "{{{} = WARN t{} {}}}".format(key, i, key.replace('"', "'"))
+    return ", ".join(f"{check} inline:{{ {' '.join(entry(i, k) for k in keys[i:])} }}" for i in range(len(keys)))
+
+
+OPEN = {"smtpd_relay_restrictions": "permit_mynetworks, reject", "smtpd_reject_unlisted_recipient": "no", "smtpd_recipient_restrictions": "permit_mynetworks"}
+SERVICES = {}
+for _v, _o in (("", {}), ("dot", {"parent_domain_matches_subdomains": ""})):
+    SERVICES["client" + _v] = {**OPEN, **_o, "smtpd_client_restrictions": chain("check_client_access", CLIENT)}
+    SERVICES["helo" + _v] = {**OPEN, **_o, "smtpd_helo_restrictions": chain("check_helo_access", HELO)}
+    SERVICES["sender" + _v] = {**OPEN, **_o, "smtpd_sender_restrictions": chain("check_sender_access", ADDRESS)}
+    SERVICES["recipient" + _v] = {**OPEN, **_o, "smtpd_recipient_restrictions": chain("check_recipient_access", ADDRESS) + ", permit_mynetworks"}
+TRANSPORTS = "{us+ext@d1.test = error:5.1.2 full} {us@d1.test = error:5.1.2 user} {d1.test = error:5.1.2 domain} {.test = error:5.1.2 top} {us@d2.test = error:5.1.2 user} {d2.test = error:5.1.2 domain} {d3.test = error:5.1.2 domain} {.p4.test = error:5.1.2 dot} " \
+             "{p5.test = error:5.1.2 parent} {.y.p6.test = error:5.1.2 nearer} {.p6.test = error:5.1.2 farther} {@d7.test = error:5.1.2 at} {\"q r\"@d8.test = error:5.1.2 quoted} {[192.0.2.9] = error:5.1.2 literal} {D10.test = error:5.1.2 upper} {us = error:5.1.2 bare}"
+
+
+@pytest.fixture(scope="module")
+def lookups():
+    pair = Pair(main={"recipient_delimiter": "+", "transport_maps": f"inline:{{ {TRANSPORTS} }}", "relay_domains": "test, example.com, x.org, com", "mydestination": "localhost", "smtpd_error_sleep_time": "0", "smtpd_hard_error_limit": "100",
+                      "smtpd_soft_error_limit": "100", "smtp_tls_security_level": ""}, smtpd={"smtp": {**OPEN, "smtpd_reject_unlisted_recipient": "yes"}, **SERVICES})
+    pair.start()
+    yield pair
+    pair.destroy()
+
+
+TALK = {
+    "client": ["EHLO a", "MAIL FROM:<a@b.test>", "RCPT TO:<x@d.test>"],
+    "helo": [f for h in ("Mx.Sub.Example.COM", "[192.0.2.1]", "192.0.2.1", "mx", "unknown", "a.b.c.d.e") for f in (f"EHLO {h}", "MAIL FROM:<a@b.test>", "RCPT TO:<x@d.test>", "RSET")],
+    "sender": ["EHLO a"] + [f for a in ("Us.Er+Ext@Sub.Example.COM", "us.er@sub.example.com", "other@example.com", "", '"a b"@x.org', "x@[192.0.2.1]", "us.er+ext", "us.er+a+b@deep.sub.example.com", "postmaster", "+ext@example.com", "us.er+@example.com")
+                            for f in (f"MAIL FROM:<{a}>", "RCPT TO:<x@d.test>", "RSET")],
+    "recipient": ["EHLO a"] + [f for a in ("Us.Er+Ext@Sub.Example.COM", "us.er@sub.example.com", "other@example.com", '"a b"@x.org', "x@[192.0.2.1]", "us.er+a+b@deep.sub.example.com", "postmaster", "+ext@example.com", "us.er+@example.com") for f in ("MAIL FROM:<a@b.test>", f"RCPT TO:<{a}>", "RSET")],
+}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_access_keys(lookups, service):
+    steps = TALK[service.replace("dot", "")] + ["QUIT"]
+
+    def run(instance):
+        mark = instance.mark()
+        replies = dialogue(instance.port(service), steps)
+        lines = instance.wait_log(r"smtpd\[\d+\]: disconnect from", mark)
+        return [instance.normal().text(r) for r in replies[1:]], [line.partition(": warn: ")[2] for line in lines if ": warn: " in line]
+    got = lookups.compare(run)
+    assert got[1] or not lookups.ours
+
+
+TRANSPORT_KEYS = ["us+ext@d1.test", "us@d1.test", "other@d1.test", "us+ext@d2.test", "other@d2.test", "us+ext@d3.test", "u@x.p4.test", "u@p4.test", "u@sub.p5.test", "u@p5.test", "u@x.y.p6.test", "u@y.p6.test", "u@x.p6.test", "u@d7.test", '"q r"@d8.test', '"q r"@d9.test', "u@[192.0.2.9]", "u@D10.TEST", "US+EXT@D1.TEST", "us+x+y@d2.test", "u@other.test", "u@a.b.other.test", "us"]
+
+
+def test_transport_keys(lookups):
+    def run(instance):
+        mark = instance.mark()
+        steps = ["EHLO a"] + [f for a in TRANSPORT_KEYS for f in ("MAIL FROM:<a@b.test>", f"RCPT TO:<{a}>", "RSET")] + ["QUIT"]
+        replies = dialogue(instance.port("smtp"), steps)
+        instance.wait_log(r"smtpd\[\d+\]: disconnect from", mark)
+        return [instance.normal().text(r) for r in replies[3::3]]
+    got = lookups.compare(run)
+    assert any("5.1.2" in r for r in got)
