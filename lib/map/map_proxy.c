@@ -84,12 +84,15 @@ request_flags(const struct map *m)
 static bool
 proxy_open(struct map *m, struct err *e)
 {
-	const struct ipc_proxy_open open = { .table = span_str(m->name), .flags = request_flags(m) };
+	struct ipc_proxy_open open = { .flags = request_flags(m) };
 	struct ipc_proxy_result result = {0};
 	struct arena *mem = arena_new();
-	const bool answered = ask(m, "open", IPC_proxy_open, &open, mem, &result);
-	const uint32_t status = answered ? result.status : PROXY_RETRY;
+	uint32_t status;
 
+	while (strncmp(m->name, "proxy:", strlen("proxy:")) == 0 && m->name[strlen("proxy:")] != '\0')
+		m->name += strlen("proxy:");	/* the service would only ask itself */
+	open.table = span_str(m->name);
+	status = ask(m, "open", IPC_proxy_open, &open, mem, &result) ? result.status : PROXY_RETRY;
 	m->fixed = (result.flags & PROXY_FIXED_KEYS) != 0;
 	arena_free(&mem);
 	switch (status) {
@@ -101,7 +104,7 @@ proxy_open(struct map *m, struct err *e)
 	case PROXY_RETRY:
 		return err_temp(e, "%s service is not available for table \"%s\"", service_name(m), m->name);
 	default:
-		return err_perm(e, "%s open failed for table \"%s\"", service_name(m), m->name);
+		return err_perm(e, "%s open failed for table \"%s\": invalid request", service_name(m), m->name);
 	}
 }
 
