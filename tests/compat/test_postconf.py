@@ -545,3 +545,20 @@ def test_json_round_trip(own):
     assert own.run("postconf", "-c", two, "-e", "--json", input="".join(line for line in out.splitlines(True) if "config_directory" not in line)).returncode == 0
     shown = [[line for line in own.run("postconf", "-qc", d, "-n").stdout.splitlines() if not line.startswith("config_directory")] for d in (one, two)]
     assert shown[0] == shown[1] and len(shown[0]) > 8
+
+
+def test_edit_keeps_bytes(own):
+    """What an edit does not name stays as it was to the byte: NUL, no UTF-8, long lines, carriage returns."""
+    old = b"# \0 comment\na = b\0c\nrelayhost = x\r\n\xff\xfe = 1\n" + b"long = " + b"y" * (1 << 20) + b"\n \0 continued\n\n\tlast = z"
+    directory = fresh(own, "bytes", main="", master="")
+    with open(directory + "/main.cf", "wb") as f:
+        f.write(old)
+    assert own.run("postconf", "-c", directory, "-e", "relayhost=y", "new=1").returncode == 0
+    with open(directory + "/main.cf", "rb") as f:
+        assert f.read() == old.replace(b"relayhost = x\r\n", b"relayhost = y\n") + b"\nnew = 1\n"
+    value = "v" * (1 << 20)
+    assert own.run("postconf", "-c", directory, "-e", "--json", input=json.dumps({"relayhost": value})).returncode == 0
+    assert own.run("postconf", "-c", directory, "-h", "relayhost").stdout == value + "\n"
+    assert own.run("postconf", "-c", directory, "-X", "relayhost", "new").returncode == 0
+    with open(directory + "/main.cf", "rb") as f:
+        assert f.read() == old.replace(b"relayhost = x\r\n", b"") + b"\n"
