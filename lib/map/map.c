@@ -336,6 +336,18 @@ key_is_utf8(const struct map *m, struct span key)
 	return false;
 }
 
+/* Values of MAP_FILES tables. */
+static bool
+decode(const struct map *m, struct span key, struct arena *mem, struct span *value)
+{
+	const struct span shown = span_to(*value, 100);
+
+	if (base64_decode(*value, mem, value))
+		return true;
+	log_warning("table %s: key %.*s: malformed BASE64 value: %.*s", m->spec, SPAN_ARG(key), SPAN_ARG(shown));
+	return false;
+}
+
 enum map_status
 map_get(struct map *m, struct span key, struct arena *mem, struct span *value, struct err *e)
 {
@@ -351,10 +363,8 @@ map_get(struct map *m, struct span key, struct arena *mem, struct span *value, s
 		    SPAN_ARG(key), SPAN_ARG(*value));
 		return MAP_PERMANENT(e, "non-UTF-8 value");
 	}
-	if (status == MAP_FOUND && (m->flags & MAP_FILES) && !base64_decode(*value, mem, value)) {
-		log_warning("table %s: key %.*s: malformed BASE64 value: %.100s", m->spec, SPAN_ARG(key), value->p);
+	if (status == MAP_FOUND && (m->flags & MAP_FILES) && !decode(m, key, mem, value))
 		return MAP_PERMANENT(e, "malformed BASE64 value");
-	}
 	return status;
 }
 
@@ -401,7 +411,12 @@ map_next(struct map *m, bool first, struct arena *mem, struct span *key, struct 
 		return unavailable(m, e);
 	if (m->type->next == NULL)
 		return MAP_PERMANENT(e, "table %s: sequence operation is not supported", m->spec);
-	return m->type->next(m, first, mem, key, value, e);
+	for (;; first = false) {
+		const enum map_status status = m->type->next(m, first, mem, key, value, e);
+
+		if (status != MAP_FOUND || (m->flags & MAP_FILES) == 0 || decode(m, *key, mem, value))
+			return status;
+	}
 }
 
 bool

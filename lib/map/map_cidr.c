@@ -68,7 +68,7 @@ read_endif(struct cidr_table *t, const struct rules *r, struct span rest)
 }
 
 static void
-read_rule(struct cidr_table *t, const struct rules *r, struct span text)
+read_rule(const struct map *m, struct cidr_table *t, const struct rules *r, struct span text)
 {
 	struct cidr block = {0};
 	struct err why = {0};
@@ -99,6 +99,8 @@ read_rule(struct cidr_table *t, const struct rules *r, struct span text)
 		rules_warn(r, "no lookup result: skipping this rule");
 		return;
 	}
+	if (!is_if && (m->flags & MAP_FILES) && !rules_read_files(r, &text, t->mem))
+		return;
 	if (is_if)
 		*(size_t *)vec_add(&t->open_ifs) = t->rules.n;
 	rule = add_rule(t, r, is_if ? CIDR_IF : CIDR_RULE);
@@ -137,7 +139,7 @@ table_open(struct map *m, struct err *e)
 	t->open_ifs = VEC_INIT(size_t);
 	m->state = t;
 	while ((status = rules_next(&r, &text, e)) == MAP_FOUND)
-		read_rule(t, &r, text);
+		read_rule(m, t, &r, text);
 	close_ifs(t, &r);
 	rules_close(&r);
 	if (status == MAP_FAILED)

@@ -26,11 +26,11 @@ composite_close(struct map *m)
 
 /* What is wrong with a member is told once, as the reason of the whole. */
 static bool
-add_member(struct map *m, struct vec *members, struct span word, struct err *e)
+add_member(struct map *m, struct vec *members, unsigned flags, struct span word, struct err *e)
 {
 	const bool quiet = map_set_quiet(true);
 	char *spec = span_strdup(word);
-	struct map *member = map_open(spec, m->flags & MEMBER_FLAGS);
+	struct map *member = map_open(spec, flags & MEMBER_FLAGS);
 
 	(void)map_set_quiet(quiet);
 	free(spec);
@@ -46,6 +46,7 @@ composite_open(struct map *m, struct err *e)
 {
 	struct span rest = span_str(m->name), word;
 	struct vec *members;
+	unsigned flags;
 
 	if (*rest.p != '{' || !list_strip_braces(&rest, NULL) || span_trim(rest).n == 0)
 		return err_perm(e, "bad syntax: \"%s\"; need \"%s:{type:name...}\"", m->spec, m->type->name);
@@ -55,8 +56,10 @@ composite_open(struct map *m, struct err *e)
 	*members = VEC_INIT(struct map *);
 	m->state = members;
 	m->fixed = true;
+	flags = m->flags;
+	m->flags &= ~(unsigned)MAP_FILES;	/* the members decode */
 	while (span_take_word_braced(&rest, LIST_SEPARATORS, &word)) {
-		if (!add_member(m, members, word, e)) {
+		if (!add_member(m, members, flags, word, e)) {
 			composite_close(m);
 			return false;
 		}

@@ -9,6 +9,12 @@
 #include "map/memory.h"
 #include "map/source.h"
 
+static const char *
+need(const struct map *m)
+{
+	return m->flags & MAP_FILES ? "filename" : "value";
+}
+
 /* "key = value"; quotes protect blanks and "=" in the key and stay. An empty key is fine. */
 static bool
 split_pair(struct span pair, struct span *key, struct span *value, const char **why)
@@ -43,13 +49,14 @@ add(struct map *m, struct span word, struct arena *mem, struct err *e)
 	struct err bad = {0};
 
 	if (word.n > 0 && *word.p == '{' && !list_strip_braces(&word, &bad))
-		return err_perm(e, "%s: \"%s\"; need \"inline:{name=value...}\"", bad.text, m->spec);
+		return err_perm(e, "%s: \"%s\"; need \"inline:{name=%s...}\"", bad.text, m->spec, need(m));
 	if (!split_pair(word, &key, &value, &why))
-		return err_perm(e, "%s: \"%s\"; need \"inline:{name=value...}\"", why, m->spec);
+		return err_perm(e, "%s: \"%s\"; need \"inline:{name=%s...}\"", why, m->spec, need(m));
 	if (m->flags & MAP_FOLD)
 		key = map_fold(key, (m->flags & MAP_UTF8) != 0 && conf.smtputf8_enable, mem);
 	if (m->flags & MAP_FILES) {
-		ok = source_read_files(value, &content, e);
+		ok = source_read_files(value, &content, &bad) ||
+		    err_perm(e, "%s: \"%s\"; need \"inline:{name=%s...}\"", bad.text, m->spec, need(m));
 		value = buf_view(&content);
 	}
 	if (ok)
@@ -68,17 +75,17 @@ inline_open(struct map *m, struct err *e)
 	bool ok = true;
 
 	if (rest.n < 3 || *rest.p != '{' || rest.p[rest.n - 1] != '}')
-		return err_perm(e, "bad syntax: \"%s\"; need \"inline:{name=value...}\"", m->spec);
+		return err_perm(e, "bad syntax: \"%s\"; need \"inline:{name=%s...}\"", m->spec, need(m));
 	if (!list_strip_braces(&rest, &why))
-		return err_perm(e, "%s: \"%s\"; need \"inline:{name=value...}\"",
-		    list_braced(rest) == 0 ? "bad syntax" : why.text, m->spec);
+		return err_perm(e, "%s: \"%s\"; need \"inline:{name=%s...}\"",
+		    list_braced(rest) == 0 ? "bad syntax" : why.text, m->spec, need(m));
 	memory_open(m);
 	mem = arena_new();
 	for (; ok && span_take_word_braced(&rest, LIST_SEPARATORS, &word); n++)
 		ok = add(m, word, mem, e);
 	arena_free(&mem);
 	if (ok && n == 0)
-		ok = err_perm(e, "empty table: \"%s\"; need \"inline:{name=value...}\"", m->spec);
+		ok = err_perm(e, "empty table: \"%s\"; need \"inline:{name=%s...}\"", m->spec, need(m));
 	if (!ok)
 		memory_close(m);
 	return ok;

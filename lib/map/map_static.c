@@ -90,9 +90,11 @@ static_open(struct map *m, struct err *e)
 	struct span text = span_str(m->name);
 
 	values_open(m);
-	if ((*text.p != '{' || list_strip_braces(&text, &why)) && values_add(m, text, &why))
+	if ((*text.p != '{' || list_strip_braces(&text, &why)) && values_add(m, text, e))
 		return true;
 	values_close(m);
+	if (why.kind == ERR_NONE)
+		return false;		/* a file: *e has it */
 	return err_perm(e, "bad static:name syntax: %s", why.text);
 }
 

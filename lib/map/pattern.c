@@ -199,6 +199,8 @@ read_result(const struct map *m, struct table *t, struct statement *s, struct sp
 
 	if (text.n == 0)
 		rules_warn(&t->rules, "no replacement text: using empty string");
+	if ((m->flags & MAP_FILES) && !rules_read_files(&t->rules, &text, t->mem))
+		return false;
 	read_template(&tpl, text);
 	if (tpl.bad)
 		why = "bad replacement syntax: skipping this rule";

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "map/list.h"
 #include "map/rules.h"
+#include "map/source.h"
 
 bool
 rules_open(struct rules *r, const struct map *m, const char *label, struct err *e)
@@ -71,6 +72,21 @@ rules_warn(const struct rules *r, const char *fmt, ...)
 	va_end(ap);
 	log_warning("%s %s, line %u: %s", r->label, r->name, r->line, buf_cstr(&text));
 	buf_free(&text);
+}
+
+bool
+rules_read_files(const struct rules *r, struct span *result, struct arena *mem)
+{
+	struct buf content = {0};
+	struct err e = {0};
+	const bool ok = source_read_files(*result, &content, &e);
+
+	if (ok)
+		*result = span_copy(buf_view(&content), mem);
+	else
+		rules_warn(r, "%s: skipping this rule", e.text);
+	buf_free(&content);
+	return ok;
 }
 
 bool

@@ -24,6 +24,8 @@ enum map_status rules_next(struct rules *, struct span *rule, struct err *);
 void	rules_close(struct rules *);
 
 /* "LABEL NAME, line N: " in front. */
+/* With MAP_FILES a result is names of files: their content in base64, in the arena. False: warned, skip the rule. */
+bool	rules_read_files(const struct rules *, struct span *result, struct arena *);
 void	rules_warn(const struct rules *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* "if" or "endif" as a word of its own at the start: consumed with the blanks behind it. */

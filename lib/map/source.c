@@ -109,15 +109,19 @@ source_read_files(struct span names, struct buf *base64, struct err *e)
 {
 	struct buf content = {0}, path = {0};
 	struct span word;
+	const struct span list = names;
+	size_t n = 0;
 	bool ok = true;
 
 	while (ok && span_take_word(&names, ", \t\r\n", &word)) {
 		buf_reset(&path);
 		buf_span(&path, word);
+		if (n++ > 0)
+			buf_byte(&content, '\n');	/* between files, whatever they end with */
 		ok = file_read_all(buf_cstr(&path), FILE_SIZE_MAX, &content, e);
-		if (content.n > 0 && content.p[content.n - 1] != '\n')
-			buf_byte(&content, '\n');
 	}
+	if (ok && n == 0)
+		ok = err_perm(e, "empty pathname list: >>%.*s<<'", SPAN_ARG(list));
 	if (ok)
 		base64_encode(buf_view(&content), base64);
 	buf_free(&content);

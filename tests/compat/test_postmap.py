@@ -57,7 +57,7 @@ BUILDS = {"": [], "-f": ["-f"], "-r": ["-r"], "-w": ["-w"], "-u": ["-u"], "-N": 
 KINDS = ["lmdb", "hash", "btree"]
 MAP_CASES = {f"lmdb {m}": ("lmdb", m, []) for m in MAPS}
 MAP_CASES.update({f"{k} {m}": (k, m, []) for k in ("hash", "btree") for m in ("plain", "duplicate", "no-value", "empty", "many", "bad-utf8-key", "fold", "quoted")})
-MAP_CASES.update({f"lmdb {m} {b}": ("lmdb", m, BUILDS[b]) for b in BUILDS if b for m in ("plain", "duplicate", "duplicate-fold", "fold", "unicode", "bad-utf8-key", "bad-utf8-value")})
+MAP_CASES.update({f"lmdb {m} {b}": ("lmdb", m, BUILDS[b]) for b in BUILDS if b for m in ("duplicate-fold", "unicode", "bad-utf8-key")})
 
 
 def modern_lines(instance, source, value):
@@ -76,7 +76,7 @@ def map_case(kind, number, case):
         directory = folder(instance, f"{kind}{number}", t=MAPS[source])
         out = [modern_lines(instance, source, run_in(instance, directory, "postmap", *options, f"{table}:t")), rows(instance, directory, "postmap", f"{table}:t", table != "hash"), sorted(os.listdir(directory))]
         if source in ("unicode", "fold", "json", "plain"):
-            out += [run_in(instance, directory, "postmap", "-q", k, f"{table}:t") for k in ("a", "A", "\u00fc", "\u00dc", "abc", "ABC", "user@example.com")]
+            out.append(run_in(instance, directory, "postmap", "-q", "-", f"{table}:t", input="a\nA\n\u00fc\n\u00dc\nabc\nABC\nuser@example.com\n"))
         if source == "json":
             out.append(instance.run("postmap", "-s", f"{table}:t", cwd=directory).stdout)
         return out
@@ -99,7 +99,7 @@ ALIASES = {
 }
 ALIAS_CASES = {f"lmdb {m}": ("lmdb", m, []) for m in ALIASES}
 ALIAS_CASES.update({f"{k} {m}": (k, m, []) for k in ("hash", "btree") for m in ("plain", "duplicate", "no-colon")})
-ALIAS_CASES.update({f"lmdb {m} {b}": ("lmdb", m, BUILDS[b]) for b in BUILDS if b and b not in ("-U",) for m in ("plain", "duplicate", "upper", "unicode", "bad-utf8")})
+ALIAS_CASES.update({f"lmdb {m} {b}": ("lmdb", m, BUILDS[b]) for b in BUILDS if b and b not in ("-U",) for m in ("duplicate", "unicode")})
 
 
 def alias_case(kind, number, case):
@@ -108,7 +108,7 @@ def alias_case(kind, number, case):
     def run(instance):
         directory = folder(instance, f"{kind}{number}", t=ALIASES[source])
         return [modern_lines(instance, source, run_in(instance, directory, "postalias", *options, f"{table}:t")), rows(instance, directory, "postalias", f"{table}:t", table != "hash"), sorted(os.listdir(directory)),
-                run_in(instance, directory, "postalias", "-q", "a", f"{table}:t"), run_in(instance, directory, "postalias", "-q", "A", f"{table}:t")]
+                run_in(instance, directory, "postalias", "-q", "A", f"{table}:t")]
     return run
 
 
@@ -130,7 +130,8 @@ def call(program, *args, input=None, name=None):
 
 
 for _p in ("postmap", "postalias"):
-    for _a in ([], ["-z"], ["-c"], ["-q"], ["-d"], ["-s"], ["--"], ["-q", "a"], ["-d", "a"], ["-i"], ["-q", "a", "-s", "lmdb:t"], ["-s", "-q", "a", "lmdb:t"], ["-d", "a", "-q", "a", "lmdb:t"], ["-i", "-q", "a", "lmdb:t"], ["-s", "-s", "lmdb:t"], ["-q", "a", "-q", "b", "lmdb:t"],
+    # The two are one program: every second call will do for postalias.
+    for _n, _a in enumerate(([], ["-z"], ["-c"], ["-q"], ["-d"], ["-s"], ["--"], ["-q", "a"], ["-d", "a"], ["-i"], ["-q", "a", "-s", "lmdb:t"], ["-s", "-q", "a", "lmdb:t"], ["-d", "a", "-q", "a", "lmdb:t"], ["-i", "-q", "a", "lmdb:t"], ["-s", "-s", "lmdb:t"], ["-q", "a", "-q", "b", "lmdb:t"],
                ["-d", "a", "-d", "b", "lmdb:t"], ["-i", "-i", "lmdb:t"], ["-i", "-s", "lmdb:t"], ["-N", "-q", "a", "lmdb:t"], ["-n", "-q", "a", "lmdb:t"], ["nosuch"], ["lmdb:nosuch"], ["hash:nosuch"], ["foo:t"], ["foo:nosuch"], ["regexp:t"], ["pcre:t"], ["cidr:t"], ["texthash:t"], ["inline:{a=b}"],
                ["static:x"], ["fail:x"], ["proxy:lmdb:t"], ["environ:x"], ["unionmap:{static:x}"], [":t"], ["lmdb:"], ["t:"], [":"], [""], ["lmdb:dir"], ["hash:dir"], ["dir"], ["lmdb:dir/"], ["lmdb:t", "lmdb:nosuch"], ["lmdb:t", "lmdb:t"], ["-c", "/nonexistent", "t"], ["lmdb:/dev/null"], ["lmdb:link"], ["lmdb:dangling"],
                ["-s", "nosuch"], ["-s", "lmdb:nosuch"], ["-s", "hash:nosuch"], ["-s", "foo:t"], ["-s", "regexp:re"], ["-s", "pcre:re"], ["-s", "cidr:ci"], ["-s", "texthash:t"], ["-s", "inline:{b=2,a=1}"], ["-s", "static:x"], ["-s", "fail:x"], ["-s", "unix:passwd.byname"], ["-s", "unionmap:{static:x}"], ["-s", "pipemap:{static:x}"],
@@ -141,13 +142,14 @@ for _p in ("postmap", "postalias"):
                ["-s", "lmdb:garbage"], ["-s", "hash:garbage"], ["lmdb:garbage"], ["hash:garbage"], ["-q", "a", "lmdb:zero"], ["-q", "a", "hash:zero"], ["hash:zero"], ["lmdb:zero"], ["-q", "a", "hash:bt"], ["-q", "a", "btree:h"], ["-q", "x" * 520, "lmdb:t"], ["-q", "x" * 520, "hash:h"],
                ["-d", "a", "nosuch"], ["-d", "a", "foo:t"], ["-d", "a", "lmdb:nosuch"], ["-d", "a", "hash:nosuch"], ["-d", "a", "lmdb:t"], ["-d", "A", "lmdb:t"], ["-fd", "A", "lmdb:t"], ["-d", "nosuch", "lmdb:t"], ["-d", "a", "lmdb:t", "lmdb:u"], ["-d", "a", "lmdb:u", "lmdb:t"], ["-d", "a", "hash:h"], ["-d", "a", "btree:bt"], ["-d", "a", "texthash:t"],
                ["-d", "a", "regexp:re"], ["-d", "a", "inline:{a=b}"], ["-d", "a", "static:x"], ["-d", "PATH", "environ:x"], ["-d", "", "lmdb:t"], ["-d", "\u00dc", "lmdb:t"], ["-d", "\udcff", "lmdb:t"],
-               ["-q", "a", "unionmap:{lmdb:t,lmdb:u}"], ["-q", "a", "pipemap:{lmdb:t,inline:{1=one}}"], ["-q", "e", "inline:{e=}"], ["-q", "e", "static:"], ["-F", "-q", "a", "lmdb:t"], ["-p", "lmdb:t"], ["-o", "lmdb:t"], ["-w", "-i", "lmdb:t"]):
-        call(_p, *_a)
+               ["-q", "a", "unionmap:{lmdb:t,lmdb:u}"], ["-q", "a", "pipemap:{lmdb:t,inline:{1=one}}"], ["-q", "e", "inline:{e=}"], ["-q", "e", "static:"], ["-F", "-q", "a", "lmdb:t"], ["-p", "lmdb:t"], ["-o", "lmdb:t"], ["-w", "-i", "lmdb:t"])):
+        if _p == "postmap" or _n % 2 == 0:
+            call(_p, *_a)
     for _i in ("", "a\n", "a\nkey\nnosuch\n", "A\nKEY\n", "a", "a\n\nb\n", " a\na \n", "\u00dc\n", "b\n"):
         call(_p, "-q", "-", "lmdb:t", "lmdb:u", input=_i)
         call(_p, "-d", "-", "lmdb:t", "lmdb:u", input=_i)
-    for _i in ("", "n 1\n", "a 2\n", "a 2\nb 3\n c\n", "n\n", "N: x\n", "n: a, b\n", "a 1\n", b"n\xff 1\n", "n 1", " n 1\n"):
-        for _o in ("-i", "-ir", "-iw", "-in", "-if"):
+    for _i in ("", "a 2\nb 3\n c\n", "n\n", "N: x\n", "n: a, b\n", b"n\xff 1\n", "n 1", " n 1\n"):
+        for _o in ("-i", "-ir", "-iw", "-in", "-if") if _i in ("a 2\nb 3\n c\n", "N: x\n") else ("-i",):
             call(_p, _o, "lmdb:t", input=_i)
         call(_p, "-i", "lmdb:new", input=_i)
         call(_p, "-i", "hash:h", input=_i)
@@ -203,7 +205,8 @@ def call_case(kind, number, case):
 
     def run(instance):
         directory = f"{instance.base}/case-{kind}{number}"
-        shutil.copytree(template(instance, program), directory, symlinks=True)
+        # Tables may be changed in place, all else is only read or replaced.
+        shutil.copytree(template(instance, program), directory, symlinks=True, copy_function=lambda a, b: (shutil.copy2 if b.endswith(("db", "/t", "/u", "/h")) else os.link)(a, b))
         rc, text, err = modern(instance, run_in(instance, directory, program, *args, input=data))
         text = "".join(r for r in text.splitlines(True) if not r.startswith("YP_"))
         if args[:1] == ("-s",) and any(a.startswith(("texthash:", "hash:", "inline:")) for a in args):
@@ -337,6 +340,34 @@ def test_hostile_target(box, what, table):   # noqa: F811
         for args in (["-i"], ["-d", "a"]):
             p = instance.run("postmap", *args, f"{table}:t", cwd=directory, input="b 2\n")
             assert p.returncode == 1 and "symbolic link of another user" in p.stderr, p
+
+# --- -F: values are files
+
+FILE_CALLS = {" ".join(a): a for a in (
+    ["-F", "lmdb:f"], ["-F", "hash:f"], ["-F", "-q", "one", "lmdb:built"], ["-q", "one", "lmdb:built"], ["-F", "-q", "two", "lmdb:built"], ["-F", "-q", "nosuch", "lmdb:built"], ["-F", "-s", "lmdb:built"], ["-s", "lmdb:built"], ["-F", "-q", "a", "lmdb:plain"], ["-F", "-s", "lmdb:plain"],
+    ["-F", "-q", "one", "texthash:f"], ["-F", "-q", "missing", "texthash:f"], ["-F", "-q", "one", "texthash:good"], ["-F", "-q", "k", "inline:{k=x}"], ["-F", "-q", "k", "inline:{{k = x, y}}"], ["-F", "-q", "k", "inline:{k=nosuch}"], ["-F", "-q", "k", "static:x"], ["-F", "-q", "k", "static:{x y}"], ["-F", "-q", "k", "static:nosuch"],
+    ["-F", "-q", "k", "regexp:re"], ["-F", "-q", "k", "pcre:re"], ["-F", "-q", "10.1.1.1", "cidr:ci"], ["-F", "-q", "k", "randmap:{x}"], ["-F", "-q", "k", "unionmap:{static:x}"], ["-F", "-q", "k", "pipemap:{static:k,inline:{k=x}}"], ["-F", "-d", "one", "lmdb:built"])}
+
+
+def files_case(kind, number, args):
+    def run(instance):
+        directory = folder(instance, f"{kind}{number}", x="content of x\n", y="no newline", z=b"\xff\0bin\n", f="one x\ntwo x, y\nthree x y z\nmissing nosuch\nhalf x nosuch\ndir .\n", good="one x\ntwo x y\n", plain="a b\nb aGVsbG8=\nc a===\n", re="/k/ x\n", ci="10.0.0.0/8 x\n")
+        shutil.copy(directory + "/good", directory + "/built")
+        instance.run("postmap", "-F", "lmdb:built", cwd=directory)
+        instance.run("postmap", "lmdb:plain", cwd=directory)
+        out = [run_in(instance, directory, "postmap", *args)]
+        if args[1].endswith(":f"):
+            out += [rows(instance, directory, "postmap", args[1], False), rows(instance, directory, "postmap", args[1], False)]
+        return out
+    return run
+
+
+@pytest.mark.parametrize("name", FILE_CALLS)
+def test_files(box, name):   # noqa: F811
+    compare(box, "files", files_case, FILE_CALLS, name, FILES_OURS.get(name))
+
+
+FILES_OURS = {}
 
 # --- newaliases and its other names
 
