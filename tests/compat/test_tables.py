@@ -124,7 +124,7 @@ PCRE_UTF8 = "/^.$/ one-char\n/^\u00dc\\w/ umlaut\n/^\\p{L}{3}$/ letters\n/^\\w/ 
 @pytest.mark.parametrize("key,value", [("\u00fc", "one-char"), ("\u00fcb", "umlaut"), ("\u00dcb", "umlaut"), ("\u00e4\u00f6\u00fc", "letters")])
 def test_pcre_utf8(box, key, value):   # noqa: F811
     """3.11 matches characters, not bytes (facts: tables 5.3); the reference does not yet."""
-    if box.ours is None:
+    if box.ours is None or not box.ours.suite.is_ours:
         pytest.skip("needs the suite under test")
     path = box.ours.write(f"{box.ours.base}/pcre-utf8", PCRE_UTF8)
     assert box.ours.run("postmap", "-q", key, f"pcre:{path}").stdout == value + "\n"
