@@ -345,7 +345,7 @@ chosen_directory(void)
 {
 	const char *dir = getenv("MAIL_CONFIG");
 
-	return dir != NULL && *dir != '\0' ? dir : DEF_CONFIG_DIRECTORY;
+	return dir != NULL ? dir : DEF_CONFIG_DIRECTORY;
 }
 
 void

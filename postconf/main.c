@@ -126,7 +126,7 @@ read_configuration(void)
 	const char *dir = getenv("MAIL_CONFIG");
 	struct err e = {0};
 
-	if (dir == NULL || *dir == '\0')
+	if (dir == NULL)
 		dir = DEF_CONFIG_DIRECTORY;
 	main_cf = arena_printf(memory, "%s/main.cf", dir);
 	master_cf = arena_printf(memory, "%s/master.cf", dir);

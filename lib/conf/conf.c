@@ -200,7 +200,7 @@ bool
 conf_read(const char *directory, struct err *e)
 {
 	const char *from_env = getenv("MAIL_CONFIG");
-	const bool chosen = directory != NULL || (from_env != NULL && *from_env != '\0');
+	const bool chosen = directory != NULL || from_env != NULL;
 	char *dir = span_strdup(span_str(directory != NULL ? directory : chosen ? from_env : DEF_CONFIG_DIRECTORY));
 	bool ok;
 

@@ -68,10 +68,20 @@ take_over(int fd, const char *path)
 }
 
 static bool
+writable(const char *path)
+{
+	return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0;
+}
+
+static bool
 open_temporary(struct index *x, struct err *e)
 {
 	int error;
 
+	/* Who may not write the old table does not replace it either. */
+	if (access(real_path(x), F_OK) == 0 && !writable(real_path(x)))
+		return err_temp(e, "open %s%s: %s", span_ends(span_str(x->path), SPAN(".db")) ? "" : "database ", x->path,
+		    strerror(errno));
 	x->temporary = join(real_path(x), ".tmp");
 	x->lock = file_open_temporary(x->temporary, 0666);
 	if (x->lock >= 0) {
@@ -80,7 +90,7 @@ open_temporary(struct index *x, struct err *e)
 		return true;
 	}
 	error = errno;
-	if ((error == EACCES || error == EPERM || error == EROFS) && faccessat(AT_FDCWD, real_path(x), R_OK | W_OK, AT_EACCESS) == 0)
+	if ((error == EACCES || error == EPERM || error == EROFS) && writable(real_path(x)))
 		return true;
 	return err_temp(e, "open database %s: %s", x->path, strerror(error));
 }

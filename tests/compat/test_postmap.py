@@ -2,6 +2,7 @@
 """postmap, postalias, newaliases: every option, source text, file modes and owners."""
 
 import os
+import pwd
 import re
 import shutil
 import stat
@@ -294,9 +295,6 @@ def test_place(box, name):   # noqa: F811
 
 
 PLACES_OURS = {}
-for _k in ("hash", "btree"):    # which of two ways of opening it fails
-    PLACES_OURS[f"{_k} old table of root, user source "] = ((1, "", "postmap: fatal: open database t.db: Permission denied\n"), {"t": ("0o100644", OTHER, OTHER), "t.db": ("0o100644", 0, 0)}, (0, ["", "old\t1"] if _k == "hash" else ["old\t1", ""], ""))
-
 
 HOSTILE = {
     # name: (prepare(d, suffix), is it refused?)
@@ -340,6 +338,42 @@ def test_hostile_target(box, what, table):   # noqa: F811
         for args in (["-i"], ["-d", "a"]):
             p = instance.run("postmap", *args, f"{table}:t", cwd=directory, input="b 2\n")
             assert p.returncode == 1 and "symbolic link of another user" in p.stderr, p
+
+# --- as an ordinary user
+
+USER_CALLS = {f"{k} {w} {' '.join(a)}": (k, w, a) for k in KINDS for w in ("closed directory", "own directory", "unreadable source", "unreadable table", "read-only table", "foreign table") for a in ([], ["-q", "a"], ["-d", "a"], ["-s"], ["-i"]) if k == "lmdb" or a in ([], ["-d", "a"])}
+
+
+def user_case(kind, number, case):
+    table, place, args = case
+
+    def run(instance):
+        directory = folder(instance, f"{kind}{number}", t="a 1\nb 2\n")
+        suffix = SUFFIX[table]
+        if place != "own directory":
+            instance.run("postmap", f"{table}:t", cwd=directory, check=True)
+        me = pwd.getpwnam("phtest").pw_uid
+        if place in ("own directory", "foreign table", "read-only table"):
+            owned(directory, me)
+        if place == "unreadable source":
+            owned(directory + "/t", mode=0o600)
+        if place == "unreadable table":
+            owned(directory + "/t" + suffix, mode=0o600)
+        if place == "read-only table":
+            owned(directory + "/t" + suffix, me, 0o444)
+        rc, out, err = run_in(instance, directory, "postmap", *args, f"{table}:t", as_user=True, input="c 3\n")
+        return rc, out, err, rows(instance, directory, "postmap", f"{table}:t", table != "hash")[1], sorted(os.listdir(directory))
+    return run
+
+
+@pytest.mark.parametrize("name", USER_CALLS)
+def test_user(box, name):   # noqa: F811
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    compare(box, "user", user_case, USER_CALLS, name, USER_OURS.get(name))
+
+
+USER_OURS = {}
 
 # --- -F: values are files
 
