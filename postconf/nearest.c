@@ -9,6 +9,7 @@
 #include "postconf/postconf.h"
 
 #define NAME_MAX_COMPARED	100
+#define SUGGESTIONS_MAX		1000	/* a file that is nothing but mistakes: the user has seen enough */
 
 static unsigned
 least(unsigned a, unsigned b)
@@ -48,7 +49,10 @@ nearest_name(const char *name)
 	const size_t n = strlen(name);
 	unsigned limit = n < 6 ? 1 : n < 12 ? 2 : 3;
 	const char *found = NULL;
+	static unsigned asked;
 
+	if (asked++ >= SUGGESTIONS_MAX)
+		return NULL;
 	if (n > NAME_MAX_COMPARED || n < 3)
 		return NULL;
 	for (size_t i = 0; i < row_count(); i++) {
