@@ -5,9 +5,12 @@
  */
 #include <regex.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "map/pattern.h"
+
+#define REPEATS_MAX	8	/* "a++++++++" */
 
 static bool
 flag(char letter, int *options, const struct rules *r)
@@ -28,6 +31,37 @@ flag(char letter, int *options, const struct rules *r)
 	}
 }
 
+/* "[...]": its length; a "]" that comes first is one of the characters. */
+static size_t
+bracket_length(struct span s)
+{
+	size_t n = 1;
+
+	n += n < s.n && s.p[n] == '^';
+	n += n < s.n && s.p[n] == ']';
+	while (n < s.n && s.p[n] != ']')
+		n++;
+	return n < s.n ? n + 1 : n;
+}
+
+/* Repetitions of repetitions: the C library doubles its memory with each. */
+static bool
+repeats_too_much(struct span text)
+{
+	unsigned run = 0;
+
+	for (size_t i = 0; i < text.n && run <= REPEATS_MAX;) {
+		if (strchr("*+?", text.p[i]) != NULL && text.p[i] != '\0') {
+			run++;
+			i++;
+			continue;
+		}
+		run = 0;
+		i += text.p[i] == '\\' ? 2 : text.p[i] == '[' ? bracket_length(span_from(text, i)) : 1;
+	}
+	return run > REPEATS_MAX;
+}
+
 static void *
 compile(const struct map *m, struct span text, int options, size_t *groups, struct err *e)
 {
@@ -38,7 +72,7 @@ compile(const struct map *m, struct span text, int options, size_t *groups, stru
 	(void)m;
 	if (re == NULL)
 		log_out_of_memory();
-	rc = regcomp(re, copy, options);
+	rc = (options & REG_EXTENDED) && repeats_too_much(text) ? REG_ESPACE : regcomp(re, copy, options);
 	free(copy);
 	if (rc == 0) {
 		*groups = re->re_nsub;
