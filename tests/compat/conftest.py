@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: ISC
 """One pair of instances, the reference and ours, shared by the whole session."""
 
-import pwd
-import subprocess
-
 import pytest
 from harness import Pair, Sink
+from harness.instance import make_account
 
 USERS = ("phalice", "phbob")
 
 
 def make_users():
     for name in USERS:
-        try:
-            pwd.getpwnam(name)
-        except KeyError:
-            subprocess.run(["useradd", "-r", "-M", "-d", "/nonexistent", "-s", "/usr/sbin/nologin", "-U", name], check=True)
+        make_account(name)
 
 
 def road_config(sink):

@@ -2,6 +2,7 @@
 """A private instance of a mail system below a temporary directory, either the
 one under test or the reference (Debian's package), as root or rootless."""
 
+import fcntl
 import glob
 import grp
 import os
@@ -32,18 +33,26 @@ def wait_for(condition, timeout=20, what="condition", poll=0.01):
         time.sleep(poll)
 
 
-_given_ports = set()
+_given_ports = {}
 
 
 def free_port():
-    """A port that the system chose and that no earlier call has returned."""
+    """A port that the system chose and that no earlier call has returned, in this process or in one that tests beside
+    it: an abstract socket of that name is held for as long as this process lives."""
     while True:
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        if port not in _given_ports:
-            _given_ports.add(port)
-            return port
+        if port in _given_ports:
+            continue
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0posthaste-test-port-{port}")
+        except OSError:
+            held.close()
+            continue
+        _given_ports[port] = held
+        return port
 
 
 class Suite:
@@ -107,15 +116,22 @@ postlog   unix-dgram n  -       n       -       1       postlogd
 """
 
 
-def _test_account():
+def test_account():
     """An ordinary account for rootless instances; made when missing."""
     if os.getuid() != 0:
         return pwd.getpwuid(os.getuid())
-    try:
-        return pwd.getpwnam(TEST_USER)
-    except KeyError:
-        subprocess.run(["useradd", "-r", "-M", "-d", "/nonexistent", "-s", "/bin/sh", "-U", TEST_USER], check=True)
-        return pwd.getpwnam(TEST_USER)
+    make_account(TEST_USER, "/bin/sh")
+    return pwd.getpwnam(TEST_USER)
+
+
+def make_account(name, shell="/usr/sbin/nologin"):
+    """An account without a home; processes that test side by side make it once."""
+    with open("/tmp/posthaste-test-accounts.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            subprocess.run(["useradd", "-r", "-M", "-d", "/nonexistent", "-s", shell, "-U", name], check=True)
 
 
 class Instance:
@@ -138,7 +154,7 @@ class Instance:
         self.mail = self.base + "/mail"
         self.log = self.base + "/maillog"
         self.aliases = self.config + "/aliases"
-        self.account = _test_account() if self.rootless else pwd.getpwnam("postfix")
+        self.account = test_account() if self.rootless else pwd.getpwnam("postfix")
         self.ports = {}
         self.main = {}
         self._offset = 0
@@ -263,7 +279,7 @@ class Instance:
     def argv(self, name, *args, as_user=False):
         cmd = [self.suite.prog(name)] + [str(a) for a in args]
         if os.getuid() == 0 and (self.rootless or as_user):
-            who = self.account if self.rootless else _test_account()
+            who = self.account if self.rootless else test_account()
             flags = ["setpriv", f"--reuid={who.pw_uid}", f"--regid={who.pw_gid}", "--clear-groups"]
             # Rootless programs have no set-gid bits; those of the tree under test do not count then.
             if self.rootless:

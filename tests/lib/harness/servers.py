@@ -3,14 +3,13 @@
 account, ended by its process id. A class whose program is not installed raises Missing."""
 
 import os
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 
-from .instance import TEST_USER, free_port, wait_for
+from .instance import free_port, test_account, wait_for
 
 
 class Missing(Exception):
@@ -22,16 +21,6 @@ def program(name, *places):
     if not found:
         raise Missing(name)
     return found
-
-
-def account():
-    if os.getuid() != 0:
-        return pwd.getpwuid(os.getuid())
-    try:
-        return pwd.getpwnam(TEST_USER)
-    except KeyError:
-        subprocess.run(["useradd", "-r", "-M", "-d", "/nonexistent", "-s", "/bin/sh", "-U", TEST_USER], check=True)
-        return pwd.getpwnam(TEST_USER)
 
 
 def make_certificate(directory):
@@ -51,7 +40,7 @@ class Server:
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="ph-srv-", dir="/tmp")
-        self.account = account()
+        self.account = test_account()
         os.chmod(self.dir, 0o755)
         if os.getuid() == 0:
             os.chown(self.dir, self.account.pw_uid, self.account.pw_gid)

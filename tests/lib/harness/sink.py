@@ -31,6 +31,7 @@ class Sink:
         self.messages = []
         self.sessions = []          # each a list of lines as received
         self.changed = threading.Condition()
+        self.open = 0               # sessions
         if unix:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(unix)
@@ -72,7 +73,19 @@ class Sink:
                 conn, _ = self.listener.accept()
             except OSError:
                 return
+            self._count(1)
             threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
+
+    def wait_quiet(self, timeout=20):
+        """Wait until every session has ended: clients say QUIT after they have told what became of the mail."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.open == 0, timeout):
+                raise AssertionError(f"{self.open} sessions with the sink are still open after {timeout} s")
+
+    def _count(self, n):
+        with self.changed:
+            self.open += n
+            self.changed.notify_all()
 
     def _serve(self, conn):
         try:
@@ -81,6 +94,7 @@ class Sink:
             pass
         finally:
             conn.close()
+            self._count(-1)
 
 
 class _Session:
@@ -122,10 +136,12 @@ class _Session:
             return "250 2.0.0 Ok"
         return "500 5.5.2 unknown"
 
-    def answer(self, verb, line):
+    def reply(self, verb, line):
         text = self.sink.hook(verb, line, self) if self.sink.hook else None
-        if text is None:
-            text = self.usual(verb, line)
+        return self.usual(verb, line) if text is None else text
+
+    def answer(self, verb, line):
+        text = self.reply(verb, line)
         if text != "close":
             self.say(text)
         return text
@@ -168,13 +184,14 @@ class _Session:
         self.msg.content = b"".join(body)
         self.log.append(".")
         times = len(self.msg.rcpts) if self.sink.lmtp else 1
-        for _ in range(times):
-            text = self.answer("DOT", ".")
-            if text == "close":
-                return False
-        if text[0] == "2" and self.msg.content:
+        replies = [self.reply("DOT", ".") for _ in range(times)]
+        if replies[-1][0] == "2" and self.msg.content:     # known before the client hears of it
             with self.sink.changed:
                 self.sink.messages.append(self.msg)
                 self.sink.changed.notify_all()
         self.msg = Message()
+        for text in replies:
+            if text == "close":
+                return False
+            self.say(text)
         return True
