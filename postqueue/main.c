@@ -32,6 +32,9 @@
 
 static const char usage[] = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
 
+enum { OPTION_SUSPEND = SELECT_END, OPTION_RESUME, OPTION_FOR };
+
+static int suspend_seconds = 3600;
 static struct selection selection = { .older = -1, .newer = -1, .larger = -1, .smaller = -1 };
 
 static bool
@@ -176,6 +179,19 @@ flush_file(const char *id)
 	system_is_down();
 }
 
+/* For a domain of recipients or a next hop, or transport:NAME. */
+static void
+suspend(const char *destination, bool on)
+{
+	check_user("authorized_flush_users", conf.authorized_flush_users, "flush");
+	if (destination[0] == '\0' || strpbrk(destination, " \t\r\n") != NULL)
+		log_fatal("bad destination: \"%s\": need a domain, [host]:port, or transport:name", destination);
+	if (on ? trigger_suspend(destination, suspend_seconds) : trigger_resume(destination))
+		return;
+	log_warning("connect to public/%s: %s", conf.queue_service_name, strerror(errno));
+	system_is_down();
+}
+
 static void
 act(int action, const char *value)
 {
@@ -185,6 +201,8 @@ act(int action, const char *value)
 	case 'f': flush_all(); break;
 	case 's': flush_destination(value); break;
 	case 'i': flush_file(value); break;
+	case OPTION_SUSPEND:
+	case OPTION_RESUME: suspend(value, action == OPTION_SUSPEND); break;
 	default: log_fatal("%s", usage);
 	}
 }
@@ -194,7 +212,9 @@ main(int argc, char **argv)
 {
 	static char name[] = "postqueue";
 	const char *config = getenv("MAIL_CONFIG"), *value = NULL;
-	static const struct option options[] = { SELECTION_OPTIONS, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "suspend", required_argument, NULL, OPTION_SUSPEND },
+	    { "resume", required_argument, NULL, OPTION_RESUME }, { "for", required_argument, NULL, OPTION_FOR }, SELECTION_OPTIONS,
+	    { NULL, 0, NULL, 0 } };
 	int action = 0, letter;
 	struct err e = {0};
 
@@ -204,7 +224,10 @@ main(int argc, char **argv)
 	log_init("postfix/postqueue", LOG_TO_STDERR);
 	log_set_fatal_status(EX_UNAVAILABLE);
 	while ((letter = getopt_long(argc, argv, "+c:fi:jps:v", options, NULL)) != -1) {
-		if (letter >= SELECT_SENDER) {
+		if (letter == OPTION_FOR) {
+			if (!conf_parse_time(span_str(optarg), 'h', &suspend_seconds))
+				log_fatal("--for: bad time value: %s (a number and s, m, h, d or w)", optarg);
+		} else if (letter >= SELECT_SENDER && letter < SELECT_END) {
 			if (!selection_take(&selection, letter, optarg, &e))
 				log_fatal("%s", e.text);
 		} else if (letter == 'c') {

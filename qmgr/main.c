@@ -2,8 +2,8 @@
  * main.c - qmgr(8): the queue manager. Decides what is delivered when and by whom; unlinks what is done.
  * Trusts no queue file and no agent. Reads no message content. Also started as oqmgr and nqmgr.
  *
- * Triggers on public/qmgr: bytes W I D A F, 'N' queue-id LF from cleanup(8): new, and 'R' queue-id LF from postqueue(1):
- * to be tried now.
+ * Triggers on public/qmgr: bytes W I D A F, and lines: 'N' queue-id from cleanup(8): new; from postqueue(1) 'R' queue-id: to
+ * be tried now, 'S' seconds ' ' destination: suspend, 'U' destination: resume.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -29,11 +29,58 @@ struct pool *qmgr_pool;
 struct trigger_client {
 	int fd;
 	struct watch *watch;
-	char line[TRIGGER_LINE_MAX];	/* of an N or R trigger, without that letter */
+	char line[TRIGGER_LINE_MAX];	/* of a trigger that is a line, without its letter */
 	char kind;
 	size_t n;
 	bool in_line;
 };
+
+/* --- triggers that are lines; the text is NUL-terminated --- */
+
+static void
+new_message(struct span id)
+{
+	if (queue_id_valid(id))
+		scan_new_message(id.p);
+}
+
+static void
+retry_message(struct span id)
+{
+	if (queue_id_valid(id))
+		scan_retry_message(id.p);
+}
+
+/* A destination is printable and has no blanks. */
+static bool
+is_destination(struct span text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if (!ascii_print(text.p[i]) || text.p[i] == ' ')
+			return false;
+	return text.n > 0;
+}
+
+static void
+suspend(struct span text)
+{
+	uint64_t seconds;
+
+	if (span_take_u64(&text, &seconds) && seconds <= INT32_MAX && span_take_byte(&text, ' ') && is_destination(text))
+		suspend_begin(text, (int64_t)seconds);
+}
+
+static void
+resume(struct span text)
+{
+	if (is_destination(text))
+		suspend_end(text);
+}
+
+static const struct {
+	char letter;
+	void (*act)(struct span text);
+} lines[] = { { 'N', new_message }, { 'R', retry_message }, { 'S', suspend }, { 'U', resume } };
 
 static void
 line_byte(struct trigger_client *c, char byte)
@@ -45,8 +92,9 @@ line_byte(struct trigger_client *c, char byte)
 	}
 	c->in_line = false;
 	c->line[c->n] = '\0';
-	if (queue_id_valid(span(c->line, c->n)))
-		(c->kind == 'R' ? scan_retry_message : scan_new_message)(c->line);
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		if (lines[i].letter == c->kind)
+			lines[i].act(span(c->line, c->n));
 }
 
 static void
@@ -55,7 +103,7 @@ take_bytes(struct trigger_client *c, struct span in)
 	for (size_t i = 0; i < in.n; i++) {
 		if (c->in_line) {
 			line_byte(c, in.p[i]);
-		} else if (in.p[i] == 'N' || in.p[i] == 'R') {
+		} else if (strchr("NRSU", in.p[i]) != NULL && in.p[i] != '\0') {
 			c->in_line = true;
 			c->kind = in.p[i];
 			c->n = 0;

@@ -188,6 +188,8 @@ struct transport *transport_find(struct span name);
 void	transport_schedule(struct transport *);
 void	transport_failed(struct transport *, const char *why);
 void	transport_revive_all(void);		/* flush */
+/* What waits for that destination, or for "transport:NAME", goes to the retry service with that text. */
+void	transport_hold_back(struct span name, const char *text);
 struct dest *dest_find(struct transport *, struct span name, struct span nexthop);
 void	dest_add(struct dest *, struct entry *);	/* to its end of the queue, or away when it is dead */
 void	dest_update(struct dest *);		/* in or out of transport->ready, or gone */
@@ -207,6 +209,12 @@ void	agents_connect(struct transport *, size_t want);
 void	entry_done(struct entry *);		/* dequeued and dealt with; frees nothing but counts */
 void	message_finish(struct message *);
 void	entry_defer_here(struct entry *, const char *reason);	/* when not even the retry service is there */
+
+/* --- suspend.c: destinations that the administrator holds back (postqueue --suspend) --- */
+void	suspend_begin(struct span name, int64_t seconds);
+void	suspend_end(struct span name);
+/* The text for the retry service, in mem; NULL: deliver. */
+const char *suspended_text(struct span transport, struct span nexthop, struct span recipient, struct arena *mem);
 
 /* --- report.c: asynchronous requests to bounce, defer and trace --- */
 enum report_service { REPORT_BOUNCE, REPORT_DEFER, REPORT_TRACE };

@@ -67,6 +67,7 @@ static void
 route(struct message *m, struct arena *mem, struct routed *r)
 {
 	struct resolved found;
+	const char *text;
 	bool probe = (m->trace_flags & DELIVERY_FLAG_MTA_PROBE) != 0;
 
 	if (m->filter.n > 0 && (m->trace_flags & DELIVERY_FLAG_PROBE) == 0) {
@@ -91,6 +92,8 @@ route(struct message *m, struct arena *mem, struct routed *r)
 		to_service(r, "retry", "4.7.0 message is administratively expired");
 	else if (is_deferred_transport(r->transport))
 		to_service(r, "retry", "4.3.2 deferred transport");
+	else if ((text = suspended_text(r->transport, r->nexthop, r->rcpt->address, mem)) != NULL)
+		to_service(r, "retry", text);
 }
 
 /* With a recipient limit of 1 the recipient, without its extension, is the destination. */

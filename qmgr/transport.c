@@ -209,6 +209,35 @@ transport_failed(struct transport *t, const char *why)
 	transport_schedule(t);
 }
 
+/* Entries of dead destinations have left already. */
+static void
+hold_back_dest(struct dest *d, const char *text)
+{
+	size_t n = d->todo;
+
+	while (n-- > 0) {
+		struct entry *e = d->first->first;
+
+		entry_withdraw(e);	/* frees d with the last one, perhaps */
+		entry_redirect(e, "retry", text);
+	}
+}
+
+void
+transport_hold_back(struct span name, const char *text)
+{
+	for (struct transport *t = all; t != NULL; t = t->next) {
+		struct span rest = name;
+		bool whole = span_take(&rest, SPAN("transport:")) && span_is(rest, t->name);
+		size_t pos = 0;
+		void *d;
+
+		while (hash_next(t->dests, &pos, NULL, &d))
+			if (whole || span_iis(name, ((struct dest *)d)->nexthop))
+				hold_back_dest(d, text);
+	}
+}
+
 void
 transport_revive_all(void)
 {

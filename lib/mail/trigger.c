@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -55,14 +56,26 @@ trigger_send(const char *class, const char *service, const char *bytes)
 	return ok;
 }
 
-bool
-trigger_retry_message(const char *id)
+static bool __attribute__((format(printf, 1, 2)))
+send_line(const char *fmt, ...)
 {
 	char line[300];
+	va_list ap;
 
-	(void)snprintf(line, sizeof line, "R%s\n", id);
+	va_start(ap, fmt);
+	int n = vsnprintf(line, sizeof line, fmt, ap);
+
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof line) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
 	return trigger_send("public", conf.queue_service_name, line);
 }
+
+bool trigger_retry_message(const char *id) { return send_line("R%s\n", id); }
+bool trigger_suspend(const char *destination, int seconds) { return send_line("S%d %s\n", seconds, destination); }
+bool trigger_resume(const char *destination) { return send_line("U%s\n", destination); }
 
 void
 trigger_new_message(const char *id)

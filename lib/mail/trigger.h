@@ -11,7 +11,8 @@
 
 /*
  * Bytes for qmgr: W or I = scan incoming, D = scan deferred, A = ignore time stamps, F = forget dead destinations.
- * Besides, 'N' queue-id LF names one new message in incoming, so that no scan is needed, 'R' queue-id LF one in deferred.
+ * Besides, lines: 'N' queue-id LF names one new message in incoming, so that no scan is needed, 'R' queue-id LF one in
+ * deferred; 'S' seconds ' ' destination LF suspends deliveries, 'U' destination LF resumes them.
  */
 /* Connect, write, close; works for sockets and FIFOs. "public", "qmgr", "FADI". False: nobody listens (errno). */
 bool	trigger_send(const char *class, const char *service, const char *bytes);
@@ -19,5 +20,8 @@ bool	trigger_send(const char *class, const char *service, const char *bytes);
 void	trigger_new_message(const char *queue_id);
 /* Have one deferred message tried now. False: nobody listens (errno). An unknown name does nothing. */
 bool	trigger_retry_message(const char *queue_id);
+/* A domain, or "transport:NAME". False: nobody listens (errno). */
+bool	trigger_suspend(const char *destination, int seconds);
+bool	trigger_resume(const char *destination);
 
 #endif
