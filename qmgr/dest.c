@@ -85,12 +85,31 @@ dest_add(struct dest *d, struct entry *e)
 	clog_check(d);
 }
 
-static double
-feedback(const struct feedback *f, double window)
+/* destination_concurrency_feedback_debug; the words are Postfix's. */
+static const char good_step[] = "qmgr_queue_unthrottle", bad_step[] = "qmgr_queue_throttle";
+
+static void
+tell(const struct dest *d, const char *step)
 {
+	if (conf.destination_concurrency_feedback_debug)
+		log_info("%s: queue %s: limit %d window %d success %g failure %g fail_cohorts %g", step, d->name,
+		    d->transport->concurrency_limit, (int)d->window, d->success, d->failure, d->fail_cohorts);
+}
+
+static double
+feedback(const struct feedback *f, double window, const char *step)
+{
+	double value = f->value;
+
 	if (window < 1)
 		window = 1;
-	return f->kind == FEEDBACK_WINDOW ? f->value / window : f->kind == FEEDBACK_SQRT ? f->value / sqrt(window) : f->value;
+	if (f->kind == FEEDBACK_WINDOW)
+		value /= window;
+	else if (f->kind == FEEDBACK_SQRT)
+		value /= sqrt(window);
+	if (conf.destination_concurrency_feedback_debug)
+		log_info("%s: feedback %g", step, value);
+	return value;
 }
 
 void
@@ -113,13 +132,15 @@ dest_good(struct dest *d)
 	const struct transport *t = d->transport;
 	double limit = t->concurrency_limit;
 
+	if (t->is_retry)
+		return;			/* it stands for destinations that learn nothing from it */
 	d->fail_cohorts = 0;
 	if (d->dead) {
 		dest_revive(d);
 		return;
 	}
 	if ((limit == 0 || d->window < limit) && d->window < (double)(d->busy + (size_t)t->initial)) {
-		double f = feedback(&t->positive, d->window);
+		double f = feedback(&t->positive, d->window, good_step);
 
 		d->success += f;
 		while (d->success + f / 2 >= 1) {
@@ -130,6 +151,7 @@ dest_good(struct dest *d)
 		if (limit > 0 && d->window > limit)
 			d->window = limit;
 	}
+	tell(d, good_step);
 }
 
 static void
@@ -149,6 +171,7 @@ die(struct dest *d, const struct dsn_text *why)
 
 	d->dead = true;
 	d->window = 0;
+	tell(d, bad_step);
 	free(d->dead_reason);
 	d->dead_reason = span_strdup(span_str(arena_printf(mem, "%u.%u.%u %.*s", why->code.class, why->code.subject,
 	    why->code.detail, SPAN_ARG(why->reason))));
@@ -177,7 +200,7 @@ dest_bad(struct dest *d, const struct dsn_text *why)
 		die(d, why);
 		return;
 	}
-	double f = feedback(&t->negative, d->window);
+	double f = feedback(&t->negative, d->window, bad_step);
 
 	d->failure -= f;
 	while (d->failure - f / 2 < 0) {
@@ -187,6 +210,7 @@ dest_bad(struct dest *d, const struct dsn_text *why)
 	}
 	if (d->window < 1)
 		d->window = 1;
+	tell(d, bad_step);
 }
 
 static void

@@ -133,6 +133,7 @@ struct transport {
 	size_t busy;			/* entries with agents */
 	long recipients;		/* in memory */
 	bool dead;
+	bool is_retry;			/* the service that defers what cannot be tried now */
 	struct timer *timer;
 	int concurrency_limit, initial, recipient_limit, rate_delay, cohort_limit;
 	struct feedback positive, negative;

@@ -100,6 +100,7 @@ transport_find(struct span name)
 		log_out_of_memory();
 	t->name = span_strdup(name);
 	t->dests = hash_new();
+	t->is_retry = span_is(name, "retry");
 	t->ready = HEAP_INIT(struct dest, place, by_first_job);
 	t->next = all;
 	all = t;
@@ -112,7 +113,6 @@ transport_find(struct span name)
 static void
 give_up(struct transport *t)
 {
-	bool is_retry = strcmp(t->name, "retry") == 0;
 	struct job *j = t->first;
 
 	while (j != NULL) {
@@ -123,7 +123,7 @@ give_up(struct transport *t)
 			continue;
 		}
 		entry_withdraw(e);
-		if (is_retry)
+		if (t->is_retry)
 			entry_defer_here(e, "mail transport unavailable");
 		else
 			entry_redirect(e, "retry", "4.3.0 mail transport unavailable");

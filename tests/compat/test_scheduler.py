@@ -14,6 +14,7 @@ TRANSPORTS = {
     "single": ("1", {"destination_recipient_limit": "1"}),
     "stingy": ("1", {"destination_recipient_limit": "1", "delivery_slot_loan": "0", "delivery_slot_discount": "0",
                      "delivery_slot_cost": "2", "minimum_delivery_slots": "2"}),
+    "debug": ("1", {"initial_destination_concurrency": "2", "destination_concurrency_positive_feedback": "1/2"}),
     "fifo": ("1", {"destination_recipient_limit": "1", "delivery_slot_cost": "0"}),
     "two": ("-", {"destination_concurrency_limit": "2"}),
     "three": ("-", {"destination_recipient_limit": "3"}),
@@ -39,7 +40,7 @@ def gate():
 def pair(gate):
     transports = " ".join(f"{{{n}.test = {n}:[127.0.0.1]:{gate.port}}}" for n in TRANSPORTS)
     main = {"transport_maps": f"inline:{{ {transports} }}", "relay_domains": ", ".join(f"{n}.test" for n in TRANSPORTS),
-            "in_flow_delay": "0", "smtp_connection_cache_on_demand": "no", "smtpd_recipient_limit": "2000"}
+            "in_flow_delay": "0", "destination_concurrency_feedback_debug": "yes", "smtp_connection_cache_on_demand": "no", "smtpd_recipient_limit": "2000"}
     master = ""
     for n, (limit, settings) in TRANSPORTS.items():
         master += f"{n} unix - - n - {limit} smtp\n"
@@ -216,6 +217,36 @@ def test_count_of_recipients(pair, gate):
         i.wait_queue_empty()
         return re.findall(r"nrcpt=(\d+) \(queue active\)", i.log_text(mark))
     pair.compare(run, expect=["3", "3"])
+
+
+@pytest.mark.parametrize("case", ["good", "later", "bad"])
+def test_feedback_debug(pair, gate, case):
+    """destination_concurrency_feedback_debug: every step of a destination's window, in numbers."""
+    def run(i):
+        go = threading.Event()      # all four are in the active queue before the first ends
+
+        def hook(verb, line, session):
+            if verb == "GREETING":
+                go.wait(30)
+                return "421 4.3.2 no" if case == "bad" else None
+            return "450 4.2.0 later" if case == "later" and verb == "RCPT" else None
+        gate.hook = hook
+        mark = i.mark()
+        try:
+            for n in range(4):
+                send(i, f"f{n}", "debug", 1)
+            go.set()
+            i.wait_log(r"status=(?:sent|deferred)", mark, count=4)
+            wait_for(lambda: not i.queue_files("active", "incoming"), what="the active queue")
+        finally:
+            go.set()
+            gate.hook = None
+            i.flush_queue()
+        n = i.normal()
+        n.names.append((str(gate.port), "SINK"))
+        return [t.split("]: ", 1)[1] for t in n.lines(i.log_lines(mark)) if "qmgr_queue_" in t]
+    got = pair.compare(run)
+    assert REFERENCE_ONLY or got
 
 
 def test_self_check():
