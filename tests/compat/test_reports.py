@@ -120,9 +120,12 @@ def delayed(instance, sink, then):
         sink.wait(2)
         if then == "delivered":
             sink.hook = None
-            wait_for(lambda: not instance.queue_files("deferred") or instance.run("postqueue", "-c", instance.config, "-f") is None,
-                     what="delivery", poll=0.3)
-            instance.wait_log("sender delivery status notification", mark)
+
+            def told():
+                if instance.queue_files("deferred"):
+                    instance.run("postqueue", "-c", instance.config, "-f")
+                return "sender delivery status notification" in instance.log_text(mark)
+            wait_for(told, what="the end of the delay", poll=0.3)
             sink.wait(4)
             instance.wait_queue_empty()
         return texts(instance, sink)

@@ -18,17 +18,17 @@
 static void
 add_rcpt(struct entry *m, const char *address, const char *log_class, const char *reason)
 {
-	struct entry_rcpt *r = vec_add(&m->rcpt);
+	struct view_rcpt *r = vec_add(&m->rcpt);
 
-	*r = (struct entry_rcpt){ .address = span_str(address), .original = SPAN_NULL, .log_class = span_str(log_class),
+	*r = (struct view_rcpt){ .address = span_str(address), .original = SPAN_NULL, .log_class = span_str(log_class),
 	    .reason = span_str(reason), .has_original = true };
 }
 
 static struct entry
 sample(void)
 {
-	struct entry m = { .queue_name = SPAN("deferred"), .queue_id = SPAN("84F7DA8C0AE"), .sender = SPAN("alice@example.com"),
-	    .time = 1795228555, .size = 291, .rcpt = VEC_INIT(struct entry_rcpt) };
+	struct entry m = { .v = { .queue_name = SPAN("deferred"), .queue_id = SPAN("84F7DA8C0AE"), .sender = SPAN("alice@example.com"),
+	    .time = 1795228555, .size = 291 }, .rcpt = VEC_INIT(struct view_rcpt) };
 
 	add_rcpt(&m, "user1@example.net", "defer", "deferred transport");
 	add_rcpt(&m, "user2@example.org", "defer", "deferred transport");
@@ -80,14 +80,14 @@ test_text_marks(void **state)
 
 	(void)state;
 	m.rcpt.n = 0;
-	m.queue_name = SPAN("hold");
-	m.forced_expire = true;
+	m.v.queue_name = SPAN("hold");
+	m.v.forced_expire = true;
 	format_text.message(&out, &m, &one, false);
 	assert_string_equal(buf_cstr(&out), "\n84F7DA8C0AE!#     291 Sat Nov 21 02:35:55  alice@example.com\n");
 	buf_reset(&out);
-	m.queue_name = SPAN("active");
-	m.forced_expire = false;
-	m.queue_id = SPAN("4jWZw54Qv1z1cB7f");
+	m.v.queue_name = SPAN("active");
+	m.v.forced_expire = false;
+	m.v.queue_id = SPAN("4jWZw54Qv1z1cB7f");
 	format_text.message(&out, &m, &one, true);
 	assert_string_equal(buf_cstr(&out), "\n4jWZw54Qv1z1cB7f*      291 Sat Nov 21 02:35:55 alice@example.com\n");
 	buf_free(&out);
@@ -102,8 +102,8 @@ test_json(void **state)
 	struct buf out = {0};
 
 	(void)state;
-	m.sender = SPAN("\"a b\"@x\377");
-	VEC_AT(&m.rcpt, struct entry_rcpt, 1)->log_class = SPAN("bounce");
+	m.v.sender = SPAN("\"a b\"@x\377");
+	VEC_AT(&m.rcpt, struct view_rcpt, 1)->log_class = SPAN("bounce");
 	format_json.message(&out, &m, &none, false);
 	assert_string_equal(buf_cstr(&out), "{\"queue_name\": \"deferred\", \"queue_id\": \"84F7DA8C0AE\", "
 	    "\"arrival_time\": 1795228555, \"message_size\": 291, \"forced_expire\": false, \"sender\": \"\\\"a b\\\"@x?\", "
