@@ -13,6 +13,7 @@ deliver(struct delivery *d)
 	const struct dsn ok = { 2, 0, 0 };
 	struct dsn_text text = dsn_split(d->nexthop, ok);
 
+	service_progress();
 	if (text.code.class != 2)
 		text.code = ok;
 	for (size_t i = 0; i < d->nrcpt; i++)

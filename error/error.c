@@ -17,6 +17,7 @@ deliver(struct delivery *d)
 	const struct dsn fallback = { bounce ? 5 : 4, 0, 0 };
 	struct dsn_text text = dsn_split(d->nexthop, fallback);
 
+	service_progress();
 	if (text.code.class != fallback.class)
 		text.code.class = fallback.class;
 	for (size_t i = 0; i < d->nrcpt; i++)

@@ -314,10 +314,10 @@ preempt(struct job *c)
 	if (t->slot_cost < 2 || c->slots_available <= 0 || max_entries(c) < (long)t->minimum_slots * t->slot_cost ||
 	    (j = candidate_for(c)) == NULL)
 		return c;
-	long need = max_entries(j) - j->selected;
+	long need = max_entries(j) - j->selected, earned = c->slots_available / t->slot_cost + t->slot_loan;
 
 	if (need > (c->read - c->selected + c->slots_available) / t->slot_cost ||
-	    (double)(c->slots_available / t->slot_cost + t->slot_loan) < (double)need * (100 - t->slot_discount) / 100 ||
+	    (double)earned < (double)need * (100 - t->slot_discount) / 100 ||
 	    !move_before(j, c))
 		return c;
 	if (j->parent != NULL)

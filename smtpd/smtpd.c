@@ -292,8 +292,10 @@ converse(struct smtpd *s)
 			return "lost connection";
 		if (conf.smtpd_per_request_deadline)
 			stream_set_deadline(s->peer, clock_ms() + conf.smtpd_timeout * 1000);
-		if (stream_fill(s->peer))
+		if (stream_fill(s->peer)) {
+			service_progress();
 			continue;
+		}
 		if (stream_state(s->peer) != STREAM_TIMEOUT)
 			return "lost connection";
 		stream_clear_timeout(s->peer);

@@ -105,6 +105,7 @@ deliver_one(struct delivery *d, struct delivery_rcpt *r)
 static void
 deliver(struct delivery *d)
 {
+	service_progress();
 	for (size_t i = 0; i < d->nrcpt; i++) {
 		struct dsn_text result = deliver_one(d, &d->rcpt[i]);
 

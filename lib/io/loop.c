@@ -38,6 +38,7 @@ struct loop {
 	int epoll;
 	bool stop;
 	int64_t now;
+	_Atomic int64_t *working_since;	/* NULL: nobody looks */
 	uint64_t seq;
 	struct heap timers;
 	struct watch *dead;		/* removed during this round; their events may still be queued */
@@ -204,9 +205,14 @@ void
 loop_once(struct loop *l, int64_t max_ms)
 {
 	struct epoll_event ev[LOOP_BATCH];
+
+	if (l->working_since != NULL)
+		atomic_store(l->working_since, 0);
 	int n = epoll_wait(l->epoll, ev, LOOP_BATCH, wait_time(l, max_ms));
 
 	l->now = clock_ms();
+	if (l->working_since != NULL)
+		atomic_store(l->working_since, l->now);
 	for (int i = 0; i < n && !l->stop; i++) {
 		struct watch *w = ev[i].data.ptr;
 		unsigned events = (ev[i].events & EPOLLIN ? LOOP_READ : 0u) | (ev[i].events & EPOLLOUT ? LOOP_WRITE : 0u) |
@@ -229,3 +235,4 @@ loop_run(struct loop *l)
 
 void loop_stop(struct loop *l) { l->stop = true; }
 int64_t loop_now(const struct loop *l) { return l->now; }
+void loop_show_work(struct loop *l, _Atomic int64_t *since) { l->working_since = since; }

@@ -7,6 +7,7 @@
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,5 +33,7 @@ void	loop_once(struct loop *, int64_t max_ms);
 void	loop_run(struct loop *);				/* until loop_stop() */
 void	loop_stop(struct loop *);
 int64_t	loop_now(const struct loop *);				/* clock_ms() as of this round */
+/* While callbacks run, *since is clock_ms() of the round's start; 0 while the loop waits. For a watchdog in another process. */
+void	loop_show_work(struct loop *, _Atomic int64_t *since);
 
 #endif

@@ -23,6 +23,7 @@
 #include "service/status.h"
 
 #define FORK_RETRY_MS	1000
+#define WATCHDOG_MS	10000		/* how often it looks, or more often when the limit is short */
 #define STRESS_MS	1000000		/* after the last time that the process limit was reached */
 
 static struct {
@@ -222,6 +223,7 @@ worker_ended(struct slot *slot, pid_t pid, int status)
 
 	atomic_store(&slot->state, SLOT_FREE);
 	atomic_store(&slot->pid, 0);
+	atomic_store(&slot->working_since, 0);
 	run.workers--;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return;
@@ -254,6 +256,34 @@ child_signal(void *arg, unsigned events)
 	if (!run.retiring && run.workers == 0 && run.idle_timer == NULL)
 		run.idle_timer = loop_after(run.loop, (int64_t)conf.max_idle * 1000, idle_too_long, NULL);
 	update_listening();
+}
+
+/* Seconds that a worker may work without a sign of life. */
+static int
+work_limit(void)
+{
+	return strcmp(run.h->svc->name, "qmgr") == 0 ? conf.qmgr_daemon_timeout : conf.daemon_timeout;
+}
+
+/* One that hangs is killed: its clients get an error, and a fresh host takes over. */
+static void
+watchdog(void *arg, unsigned events)
+{
+	int64_t limit = (int64_t)work_limit() * 1000, now = clock_ms();
+
+	(void)arg;
+	(void)events;
+	for (size_t i = 0; i < run.h->used_slots; i++) {
+		struct slot *slot = &run.h->slots[i];
+		int64_t since = atomic_load(&slot->working_since);
+		pid_t pid = atomic_load(&slot->pid);
+
+		if (since == 0 || pid == 0 || now - since <= limit)
+			continue;
+		log_warning("watchdog timeout: process %d has given no sign of life for %d seconds", (int)pid, work_limit());
+		(void)kill(pid, SIGKILL);
+	}
+	(void)loop_after(run.loop, limit / 2 < WATCHDOG_MS ? limit / 2 : WATCHDOG_MS, watchdog, NULL);
 }
 
 static int
@@ -292,6 +322,7 @@ host_run(struct host *h)
 	(void)loop_watch(run.loop, h->wake_fd, LOOP_READ, woken, NULL);
 	run.master = loop_watch(run.loop, SERVICE_STATUS_FD, LOOP_READ, master_gone, NULL);
 	tell_master(STATUS_READY, 0, 0);
+	watchdog(NULL, 0);
 	update_listening();
 	loop_run(run.loop);
 	exit(run.exit_status);

@@ -18,6 +18,7 @@ struct slot {
 	_Atomic int state;
 	_Atomic unsigned clients;	/* accepted so far */
 	_Atomic pid_t pid;
+	_Atomic int64_t working_since;	/* clock_ms() of the last sign of life while it works; 0 = it waits for work */
 };
 
 #define SERVICE_MAX_WORKERS	4096	/* stands for "no limit" */

@@ -77,6 +77,8 @@ int	service_main(const struct service *, int argc, char **argv);
 void	service_client_done(void);
 /* SERVICE_EVENT, between requests: ask tables_changed() when a second has passed; ends the process if they did. */
 void	service_check_tables(void);
+/* SERVICE_SINGLE: a sign of life within a long session, for the watchdog (daemon_timeout). */
+void	service_progress(void);
 /* True when the host retires: a long-running .serve (waiting for a next request on a kept connection) should return.
  * service_retire_fd() becomes readable (hangup) at that moment. */
 bool	service_retiring(void);

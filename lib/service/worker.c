@@ -42,6 +42,13 @@ service_retiring(void)
 	return w.retired;
 }
 
+void
+service_progress(void)
+{
+	if (w.slot != NULL)
+		atomic_store(&w.slot->working_since, clock_ms());
+}
+
 bool
 service_wait_request(struct stream *s, int ms)
 {
@@ -49,11 +56,15 @@ service_wait_request(struct stream *s, int ms)
 				 { .fd = service_retire_fd(), .events = POLLIN } };
 	int n;
 
+	service_progress();
 	if (stream_buffered(s).n > 0)
 		return true;
+	if (w.slot != NULL)
+		atomic_store(&w.slot->working_since, 0);
 	do {
 		n = poll(pfd, 2, ms);
 	} while (n < 0 && errno == EINTR);
+	service_progress();
 	return n > 0 && (pfd[0].revents & (POLLIN | POLLHUP)) != 0;
 }
 
@@ -213,11 +224,13 @@ single_loop(void)
 		if (w.accepted.fd < 0 && !w.triggered)
 			break;
 		become_busy();
+		service_progress();
 		if (w.triggered)
 			w.accepted.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		else if (strcmp(service_env.transport, "pass") == 0)
 			client_receive(w.accepted.fd, &w.accepted);
 		session_serve(w.h->svc, &w.accepted);
+		atomic_store(&w.slot->working_since, 0);
 		atomic_store(&w.slot->state, SLOT_IDLE);
 		w.last_use = clock_ms();
 	}
@@ -255,6 +268,7 @@ worker_run(struct host *h, struct slot *slot)
 	(void)loop_watch(w.loop, h->retire_pipe[0], LOOP_READ, retired, NULL);
 	if (single)
 		single_loop();
+	loop_show_work(w.loop, &slot->working_since);
 	if (h->svc->start != NULL)
 		h->svc->start(w.loop);
 	event_loop();

@@ -4,12 +4,13 @@ overload, the table of services."""
 
 import array
 import os
+import re
 import signal
 import socket
 import time
 
 import pytest
-from harness import REFERENCE_ONLY, SELF_CHECK, Smtp, wait_for
+from harness import REFERENCE_ONLY, SELF_CHECK, Smtp, send_mail, wait_for
 from harness.under_test import IS_REFERENCE, make
 
 pytestmark = pytest.mark.skipif((REFERENCE_ONLY or SELF_CHECK) and not IS_REFERENCE, reason="needs the suite under test")
@@ -125,3 +126,38 @@ def test_in_flow_delay():
         i.wait_queue_empty(60)
     finally:
         i.destroy()
+
+
+def test_watchdog():
+    """A worker that hangs is killed and its service goes on; one that waits for its client, or for work, is left alone."""
+    if IS_REFERENCE:
+        pytest.skip("there each process watches itself")
+    i = make(main={"daemon_timeout": "2s", "qmgr_daemon_timeout": "2s", "smtpd_junk_command_limit": "1000"})
+    try:
+        i.start()
+        qmgr = i.pids("qmgr")
+        with Smtp(i.port()) as hung, Smtp(i.port()) as slow:
+            hung.cmd("EHLO x")
+            victim, = [p for p in i.pids("smtpd") if has_peer(p, hung)]
+            mark = i.mark()
+            os.kill(victim, signal.SIGSTOP)
+
+            def noticed():
+                assert slow.cmd("NOOP").startswith("250")       # a client that talks is no reason
+                return re.search(rf"smtpd\[\d+\]: warning: watchdog timeout: process {victim} ", i.log_text(mark))
+            wait_for(noticed, what="the watchdog", poll=0.2)
+            assert hung.cmd("NOOP") == "EOF" and slow.cmd("EHLO x").startswith("250")
+        assert send_mail(i.port(), "a@example.com", "user@vmbox.test", "Subject: x\r\n\r\nx\r\n").startswith("250")
+        i.wait_maildir("user")
+        assert i.pids("qmgr") == qmgr and "qmgr[" not in "".join(t for t in i.log_lines(mark) if "watchdog" in t)
+    finally:
+        i.destroy()
+
+
+def has_peer(pid, client):
+    """Has this process the other end of that client's connection?"""
+    port = f":{client.sock.getsockname()[1]:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        inodes = {line.split()[9] for line in f.readlines()[1:] if line.split()[2].endswith(port)}
+    links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    return any(f"socket:[{n}]" in links for n in inodes)
