@@ -81,8 +81,8 @@ dest_add(struct dest *d, struct entry *e)
 		return;
 	}
 	job_add(e);
-	dest_update(d);
 	clog_check(d);
+	dest_update(d);
 }
 
 /* destination_concurrency_feedback_debug; the words are Postfix's. */
@@ -179,7 +179,6 @@ die(struct dest *d, const struct dsn_text *why)
 	loop_cancel(&d->timer);
 	d->suspended = false;
 	d->timer = loop_after(qmgr_loop, (int64_t)conf.minimal_backoff_time * 1000, revive_timer, d);
-	dest_update(d);
 	while (d->first != NULL) {
 		struct entry *e = d->first->first;
 

@@ -85,7 +85,7 @@ sender_of_period(int shift, struct arena *mem)
 	if (conf.address_verify_sender_ttl <= 0 || !sender_parts(&local, &domain))
 		return verify_stable_sender(mem);
 	return span_str(arena_printf(mem, "%.*s%llx@%.*s", SPAN_ARG(local),
-	    (long long)(clock_wall().tv_sec / conf.address_verify_sender_ttl + shift), SPAN_ARG(domain)));
+	    (long long)clock_wall().tv_sec / conf.address_verify_sender_ttl + shift, SPAN_ARG(domain)));
 }
 
 struct span

@@ -98,8 +98,8 @@ fold_utf8(struct span key, locale_t locale, struct arena *mem)
 
 		i += decode((const unsigned char *)key.p + i, &c);
 		if ((folded = exception(c)) != NULL) {
-			memcpy(out + n, folded, strlen(folded));
-			n += strlen(folded);
+			while (*folded != '\0')
+				out[n++] = *folded++;
 		} else {
 			n += encode(fold_one(c, locale), out + n);
 		}
