@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -17,10 +18,16 @@
 #include "io/file.h"
 #include "map/index.h"
 
+/* The hash stands here, so that a search touches the entry that it finds and no other. */
+struct slot {
+	uint32_t hash, entry;		/* index + 1, 0 = empty */
+};
+
 struct stage {
 	struct arena *mem;
 	struct vec entries;		/* struct index_entry */
-	size_t *slots, nslots;		/* index + 1 of an entry, 0 empty; a power of two */
+	struct slot *slots;
+	size_t nslots;			/* a power of two */
 	size_t bytes;
 	bool nul;
 };
@@ -206,12 +213,13 @@ entry_at(const struct stage *s, size_t i)
 	return VEC_AT(&s->entries, struct index_entry, i);
 }
 
-static size_t *
-slot_of(const struct stage *s, struct span key)
+static struct slot *
+slot_of(const struct stage *s, struct span key, uint32_t hash)
 {
-	size_t i = (size_t)span_hash(key) & (s->nslots - 1);
+	size_t i = hash & (s->nslots - 1);
 
-	while (s->slots[i] != 0 && !span_eq(entry_at(s, s->slots[i] - 1)->key, key))
+	while (s->slots[i].entry != 0 &&
+	    (s->slots[i].hash != hash || !span_eq(entry_at(s, s->slots[i].entry - 1)->key, key)))
 		i = (i + 1) & (s->nslots - 1);
 	return &s->slots[i];
 }
@@ -219,15 +227,35 @@ slot_of(const struct stage *s, struct span key)
 static void
 grow_slots(struct stage *s)
 {
-	if (s->entries.n * 2 < s->nslots)
+	struct slot *old = s->slots;
+	size_t n = s->nslots;
+
+	if (s->entries.n * 2 < n)
 		return;
-	free(s->slots);
-	s->nslots = s->nslots == 0 ? 1024 : s->nslots * 4;
+	assert(s->entries.n < UINT32_MAX / 2);
+	s->nslots = n == 0 ? 1024 : n * 4;
 	s->slots = calloc(s->nslots, sizeof *s->slots);
 	if (s->slots == NULL)
 		log_out_of_memory();
-	for (size_t i = 0; i < s->entries.n; i++)
-		*slot_of(s, entry_at(s, i)->key) = i + 1;
+	for (size_t k = 0; k < n; k++) {
+		size_t i = old[k].hash & (s->nslots - 1);
+
+		if (old[k].entry == 0)
+			continue;
+		while (s->slots[i].entry != 0)
+			i = (i + 1) & (s->nslots - 1);
+		s->slots[i] = old[k];
+	}
+	free(old);
+}
+
+static struct index_entry *
+add_entry(struct stage *s, struct slot *slot, uint32_t hash)
+{
+	struct index_entry *entry = vec_add(&s->entries);
+
+	*slot = (struct slot){ hash, (uint32_t)s->entries.n };
+	return entry;
 }
 
 enum map_status
@@ -235,13 +263,14 @@ index_stage(struct index *x, const struct map *m, const char *label, struct span
 {
 	struct stage *s = x->stage;
 	const struct span stored = index_form(key, s->nul, s->mem);
+	const uint32_t hash = (uint32_t)span_hash(stored);
 	struct index_entry *entry;
-	size_t *slot;
+	struct slot *slot;
 
 	grow_slots(s);
-	slot = slot_of(s, stored);
-	if (*slot != 0) {
-		entry = entry_at(s, *slot - 1);
+	slot = slot_of(s, stored, hash);
+	if (slot->entry != 0) {
+		entry = entry_at(s, slot->entry - 1);
 		if (entry->gone) {
 			entry->value = index_form(value, s->nul, s->mem);
 			entry->gone = false;
@@ -249,15 +278,14 @@ index_stage(struct index *x, const struct map *m, const char *label, struct span
 			return MAP_NOT_FOUND;
 		}
 		if (m->flags & MAP_DUP_REPLACE)
-			entry_at(s, *slot - 1)->value = index_form(value, s->nul, s->mem);
+			entry->value = index_form(value, s->nul, s->mem);
 		else if (m->flags & MAP_DUP_WARN)
 			log_warning("%s: duplicate entry: \"%.*s\"", label, SPAN_ARG(key));
 		return MAP_FOUND;
 	}
-	entry = vec_add(&s->entries);
+	entry = add_entry(s, slot, hash);
 	*entry = (struct index_entry){ .key = stored, .value = index_form(value, s->nul, s->mem) };
 	s->bytes += entry->key.n + entry->value.n;
-	*slot = s->entries.n;
 	return MAP_NOT_FOUND;
 }
 
@@ -266,18 +294,17 @@ index_unstage(struct index *x, struct span key)
 {
 	struct stage *s = x->stage;
 	const struct span stored = index_form(key, s->nul, s->mem);
+	const uint32_t hash = (uint32_t)span_hash(stored);
 	struct index_entry *entry;
-	size_t *slot;
+	struct slot *slot;
 
 	grow_slots(s);
-	slot = slot_of(s, stored);
-	if (*slot == 0) {
-		entry = vec_add(&s->entries);
-		*entry = (struct index_entry){ .key = stored, .gone = true };
-		*slot = s->entries.n;
+	slot = slot_of(s, stored, hash);
+	if (slot->entry == 0) {
+		*add_entry(s, slot, hash) = (struct index_entry){ .key = stored, .gone = true };
 		return MAP_NOT_FOUND;
 	}
-	entry = entry_at(s, *slot - 1);
+	entry = entry_at(s, slot->entry - 1);
 	if (entry->gone)
 		return MAP_NOT_FOUND;
 	entry->gone = true;

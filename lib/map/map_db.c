@@ -21,6 +21,9 @@
 #include "io/file.h"
 #include "map/index.h"
 
+#define ENTRY_OVERHEAD	8u		/* bytes of a page that an entry takes beside its own */
+#define BUILD_CACHE_MAX	(512u << 20)
+
 struct bdb {
 	struct index index;
 	DB *db;
@@ -99,6 +102,19 @@ static u_int32_t
 cache_size(int wanted)
 {
 	return wanted > 0 ? (u_int32_t)wanted : 131072;
+}
+
+/*
+ * Pages of a hash: file are written in no order at all, so a cache that does not hold most of them reads and writes each
+ * many times. The entries are in memory anyway; a table as large as that is given a cache for all of it.
+ */
+static u_int32_t
+build_cache_size(size_t bytes, size_t entries)
+{
+	size_t table = (bytes + entries * ENTRY_OVERHEAD) * 2;
+	u_int32_t least = cache_size(conf.berkeley_db_create_buffer_size);
+
+	return table <= least ? least : table < BUILD_CACHE_MAX ? (u_int32_t)table : BUILD_CACHE_MAX;
 }
 
 /* Left behind by a program that died early; the library would refuse it. */
@@ -322,7 +338,7 @@ bdb_finish(struct map *m, struct err *e)
 		return true;
 	entries = index_staged(&t->index, t->type == DB_BTREE, &n, &bytes);
 	/* An empty file is fine for the library when it may create. */
-	rc = open_file(t, index_write_path(&t->index), DB_CREATE, cache_size(conf.berkeley_db_create_buffer_size), n);
+	rc = open_file(t, index_write_path(&t->index), DB_CREATE, build_cache_size(bytes, n), n);
 	if (rc == 0 && index_in_place(&t->index))
 		rc = empty_in_place(t);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
