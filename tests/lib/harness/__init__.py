@@ -4,10 +4,11 @@ reference, an SMTP client and an SMTP sink, and normalisers for comparison."""
 
 from .client import Smtp, dialogue, send_mail
 from .dns import Dns
+from .flows import CONTENT, Flow, Flows
 from .instance import Instance, Suite, free_port, ours, reference, wait_for
 from .normal import Normal
 from .pair import REFERENCE_ONLY, SELF_CHECK, Batch, Pair
 from .sink import Sink
 
-__all__ = ["Batch", "Dns", "Instance", "Normal", "Pair", "REFERENCE_ONLY", "SELF_CHECK", "Sink", "Smtp", "Suite", "dialogue",
+__all__ = ["Batch", "CONTENT", "Dns", "Flow", "Flows", "Instance", "Normal", "Pair", "REFERENCE_ONLY", "SELF_CHECK", "Sink", "Smtp", "Suite", "dialogue",
            "free_port", "ours", "reference", "send_mail", "wait_for"]
