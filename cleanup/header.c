@@ -101,9 +101,9 @@ rewrite_list(struct message *m, enum address_class class, struct address_list *l
 
 		if (item->kind != ADDRESS_MAILBOX || item->address.n == 0)
 			continue;
-		if (!rewrite_one(m, class, item->address, &out))
+		if (!rewrite_one(m, class, item->spelled, &out))
 			return false;
-		changed = changed || item->respelled || !span_eq(out, item->address);
+		changed = changed || !span_eq(out, item->spelled);
 		item->address = out;
 	}
 	return changed;

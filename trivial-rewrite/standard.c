@@ -46,16 +46,25 @@ drop_route(struct address_tokens *t)
 	t->n -= colon + 1;
 }
 
-/* Text of tokens as it means: quotes gone, words that were apart one blank apart. */
+/* A blank stays between words that were apart, behind a comma, and before "<". */
+static bool
+apart(const struct address_token *a, const struct address_token *b)
+{
+	if (is_special(a, ','))
+		return true;
+	if (a->kind == ADDRESS_SPECIAL)
+		return false;
+	return b->kind != ADDRESS_SPECIAL ? b->space : is_special(b, '<');
+}
+
+/* Text of tokens as it means: quotes gone. */
 static struct span
 meaning(const struct address_token *t, size_t n, struct arena *mem)
 {
 	struct buf out = {0};
 
 	for (size_t i = 0; i < n; i++) {
-		bool between_words = i > 0 && t[i].space && t[i].kind != ADDRESS_SPECIAL && t[i - 1].kind != ADDRESS_SPECIAL;
-
-		if (between_words)
+		if (i > 0 && apart(&t[i - 1], &t[i]))
 			buf_byte(&out, ' ');
 		buf_span(&out, t[i].text);
 	}
@@ -133,7 +142,7 @@ standard_form(struct span rule, struct span external, struct arena *mem)
 		return SPAN("\"\"");
 	struct span internal = standard_tokens(!span_is(rule, "remote"), &t, mem);
 
-	if (internal.n > 0 && internal.p[0] == '@')
+	if (internal.n > 0 && internal.p[0] == '@' && span_rfind(internal, '@') == 0)
 		return span_str(arena_printf(mem, "\"\"%.*s", SPAN_ARG(internal)));
 	return address_quote(internal, mem);
 }

@@ -58,17 +58,22 @@ struct span address_tokens_text(const struct address_token *, size_t n, struct a
 /* --- lists, as in To: --- */
 enum address_item_kind {
 	ADDRESS_MAILBOX,
-	ADDRESS_GROUP,		/* phrase is the name: "name:" */
+	ADDRESS_GROUP,		/* phrase is the name: "name:", and a ";" follows somewhere */
 	ADDRESS_GROUP_END,	/* ";" */
+	ADDRESS_COLON,		/* a ":" that belongs to neither */
+	ADDRESS_EMPTY,		/* nothing between two commas, or a comment only */
 };
 
 struct address_item {
 	enum address_item_kind kind;
 	struct span address;	/* external form without <>; a source route is kept; "" for "<>". The caller may replace it */
+	struct span spelled;	/* the same as it stood there: quoted as it was */
 	struct span phrase;	/* display name as it is to be printed */
-	struct span comment;	/* "(...)" pieces, joined with a space */
+	struct span inner_comment;	/* "(...)" pieces inside the brackets, joined with a space */
+	struct span comment;	/* the same behind the address */
 	bool bracketed;		/* stood between < and > */
-	bool respelled;		/* quotes were added or taken away: not as it stood in the header */
+	bool unopened;		/* only the ">" was there */
+	bool first;		/* a comma, or nothing, stood before it */
 };
 
 struct address_list {

@@ -3,6 +3,8 @@
 bear its queue ID, and what the next server was given, envelope and content. Each flow has a loopback address of its own as
 its source, so that a message is known by its client however it ends."""
 
+import difflib
+import pprint
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,6 +28,11 @@ def variant_services(variants):
         master += f"cleanup_{name} unix n - n - 0 cleanup\n{given}  -o rewrite_service_name=rewrite_{name}\n"
         master += f"rewrite_{name} unix - - n - - trivial-rewrite\n{given}"
     return smtpd, master
+
+
+def difference(want, got):
+    lines = [pprint.pformat(v, width=150).splitlines() for v in (want, got)]
+    return "\n".join(difflib.unified_diff(*lines, "reference", "ours", n=1, lineterm=""))
 
 
 class Flow:
@@ -172,4 +179,4 @@ class Flows:
             want = theirs[part]
             if ours_expect and part in ours_expect:
                 want = ours_expect[part](want) if callable(ours_expect[part]) else ours_expect[part]
-            assert got[part] == want, part
+            assert got[part] == want, f"{part}:\n" + difference(want, got[part])
