@@ -148,6 +148,8 @@ header_line(struct message *m, struct span line)
 {
 	bool first = !m->any_content;
 
+	line = span_to(line, span_find(line, '\0'));	/* a header is text: NUL ends its line, as in the reference */
+
 	m->any_content = true;
 	if (m->header.n > 0 && header_is_continuation(line)) {
 		continue_header(m, line);
@@ -168,6 +170,7 @@ header_line(struct message *m, struct span line)
 static void
 part_header_line(struct message *m, struct span line)
 {
+	line = span_to(line, span_find(line, '\0'));
 	if (m->header.n > 0 && header_is_continuation(line)) {
 		continue_header(m, line);
 		return;

@@ -109,6 +109,19 @@ rewrite_list(struct message *m, enum address_class class, struct address_list *l
 	return changed;
 }
 
+/* As much of a header as header_size_limit allows: whole lines when that leaves out less than a tenth. */
+static struct span
+fitting(struct span lines)
+{
+	size_t limit = (size_t)conf.header_size_limit, lf;
+
+	if (lines.n <= limit)
+		return lines;
+	lines = span_to(lines, limit);
+	lf = span_rfind(lines, '\n');
+	return lf < lines.n && lf > limit / 10 * 9 ? span_to(lines, lf) : lines;
+}
+
 /* A header as it goes into the file. */
 static void
 put_header(struct message *m, struct span lines)
@@ -132,7 +145,7 @@ put_addresses(struct message *m, enum address_class class, struct span name, str
 	buf_span(&out, name);
 	buf_byte(&out, ':');
 	address_list_print(&list, &out);
-	put_header(m, buf_view(&out));
+	put_header(m, fitting(buf_view(&out)));
 	buf_free(&out);
 }
 
@@ -225,12 +238,9 @@ header_take(struct message *m, struct span lines)
 {
 	struct span name, value;
 
+	lines = fitting(lines);
 	if (!split_header(m, &lines, &name, &value))
 		return;
-	if (lines.n > (size_t)conf.header_size_limit) {
-		lines = span_to(lines, (size_t)conf.header_size_limit);
-		value = span_from(lines, name.n + 1);
-	}
 	if (!checked(m, CHECK_HEADER, &lines, &name, &value) || !message_wanted(m))
 		return;
 	const struct header_kind *k = find_kind(name);
@@ -259,6 +269,7 @@ header_take_part(struct message *m, struct span lines)
 	struct span name, value;
 	enum check_kind kind = m->mime.state == MIME_NESTED ? CHECK_NESTED : CHECK_MIME;
 
+	lines = fitting(lines);
 	if (!split_header(m, &lines, &name, &value) || !checked(m, kind, &lines, &name, &value))
 		return;
 	note_structure(m, name, value, lines);

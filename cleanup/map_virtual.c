@@ -13,6 +13,7 @@
 #include "smtp/address.h"
 
 #define SHOWN_MAX	300		/* bytes of an unreasonable result in the log */
+#define HELD_MAX	100000u		/* addresses: the limit is looked at between two, as in the reference, and here at once */
 
 struct expansion {
 	struct message *m;
@@ -24,15 +25,22 @@ struct expansion {
 };
 
 static bool
-unreasonable(struct expansion *x, const char *what, struct span address)
+unreasonable(struct expansion *x, const char *what, struct span shown)
 {
 	struct message *m = x->m;
-	struct span shown = address_quote(address, m->mem);
 
-	log_warning("%s: unreasonable %s %s%.*s%s -- message not accepted, try again later", m->id, maps_title(x->maps), what,
-	    (int)(shown.n > SHOWN_MAX ? SHOWN_MAX : shown.n), shown.p, shown.n > SHOWN_MAX ? "..." : "");
+	log_warning("%s: unreasonable %s %s%.*s -- message not accepted, try again later", m->id, maps_title(x->maps), what,
+	    SPAN_ARG(shown));
 	message_trouble(m, CLEANUP_STAT_DEFER, "4.6.0 Alias expansion error");
 	return false;
+}
+
+static struct span
+start_of(struct expansion *x, struct span address)
+{
+	struct span text = span_to(address_quote(address, x->m->mem), SHOWN_MAX);
+
+	return span_str(arena_printf(x->m->mem, "%.*s...", SPAN_ARG(text)));
 }
 
 static bool
@@ -44,6 +52,12 @@ is_final(const struct expansion *x, struct span address)
 	return false;
 }
 
+static bool
+too_many(struct expansion *x)
+{
+	return x->list->n > (size_t)conf.virtual_alias_expansion_limit && !unreasonable(x, "map expansion size for ", address_quote(x->origin, x->m->mem));
+}
+
 /* Put the results in place of list[i]: the first there, the others at the end. False: beyond a limit. */
 static bool
 replace(struct expansion *x, size_t i, const struct addresses *found)
@@ -52,16 +66,14 @@ replace(struct expansion *x, size_t i, const struct addresses *found)
 
 	for (size_t k = 0; k < found->n; k++) {
 		if (found->p[k].n > (size_t)conf.virtual_alias_address_length_limit)
-			return unreasonable(x, "result ", found->p[k]);
+			return unreasonable(x, "result ", start_of(x, found->p[k]));
 		if (span_ieq(found->p[k], old))
 			addresses_add(&x->final, old, x->m->mem);
 		if (k > 0)
 			addresses_add(x->list, found->p[k], x->m->mem);
 	}
 	x->list->p[i] = found->p[0];
-	if (x->list->n > (size_t)conf.virtual_alias_expansion_limit)
-		return unreasonable(x, "map expansion size for ", x->origin);
-	return true;
+	return x->list->n < HELD_MAX || !too_many(x);
 }
 
 /* Follow list[i] until it leads no further. */
@@ -72,7 +84,7 @@ follow(struct expansion *x, size_t i)
 
 	for (int depth = 0; !is_final(x, x->list->p[i]); depth++) {
 		if (depth >= conf.virtual_alias_recursion_limit)
-			return unreasonable(x, "map nesting for ", x->origin);
+			return unreasonable(x, "map nesting for ", address_quote(x->origin, x->m->mem));
 		switch (map_find(x->m, x->maps, x->propagate, x->list->p[i], &found)) {
 		case MAP_NOT_FOUND:
 			return true;
@@ -97,7 +109,7 @@ map_expand(struct message *m, struct maps *maps, bool propagate, struct span add
 
 	addresses_add(out, address, m->mem);
 	for (size_t i = 0; i < out->n; i++)
-		if (!follow(&x, i))
+		if (too_many(&x) || !follow(&x, i))
 			return false;
 	return true;
 }

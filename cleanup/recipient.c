@@ -107,10 +107,12 @@ rewrite(struct message *m, struct recipient *r)
 void
 recipient_add_bcc(struct message *m, struct span address)
 {
-	struct recipient r = { .address = address, .original = address, .notify = DSN_NOTIFY_NEVER };
+	struct recipient r = { .address = address, .notify = DSN_NOTIFY_NEVER };
 
-	if (rewrite(m, &r))
-		expand(m, &r);
+	if (!rewrite(m, &r))
+		return;
+	r.original = r.address;
+	expand(m, &r);
 }
 
 static bool
@@ -147,7 +149,7 @@ recipient_add_late(struct message *m)
 	if (m->size.rcpt_count == 0)
 		return;
 	if ((m->flags & CLEANUP_FLAG_BCC_OK) != 0 && conf.always_bcc[0] != '\0')
-		recipient_add_bcc(m, address_unquote(span_str(conf.always_bcc), m->mem));
+		recipient_add_bcc(m, span_str(conf.always_bcc));
 	while (span_take_line(&list, &address))
 		recipient_add_bcc(m, address);
 }

@@ -79,6 +79,7 @@ route(struct message *m, struct arena *mem, struct routed *r)
 		to_service(r, "retry", "4.3.0 address resolver failure");
 		return;
 	} else if (found.flags & RESOLVE_ERROR) {
+		r->rcpt->address = found.recipient;
 		to_service(r, conf.error_service_name, "5.1.3 bad address syntax");
 		return;
 	} else {
@@ -112,6 +113,19 @@ queue_key(struct arena *mem, const struct routed *r, const struct transport *t)
 	return span_str(arena_printf(mem, "%.*s@%.*s", SPAN_ARG(span_lower(local, mem)), SPAN_ARG(host)));
 }
 
+/* Those of a domain stand together. */
+static int
+by_address(struct span a, struct span b)
+{
+	struct span local[2], domain[2];
+
+	(void)address_split(a, &local[0], &domain[0]);
+	(void)address_split(b, &local[1], &domain[1]);
+	int diff = span_icmp(domain[0], domain[1]);
+
+	return diff != 0 ? diff : span_icmp(local[0], local[1]);
+}
+
 static int
 by_destination(const void *x, const void *y)
 {
@@ -121,7 +135,7 @@ by_destination(const void *x, const void *y)
 	if (diff == 0)
 		diff = span_cmp(a->queue, b->queue);
 	if (diff == 0)
-		diff = span_icmp(a->rcpt->address, b->rcpt->address);
+		diff = by_address(a->rcpt->address, b->rcpt->address);
 	return diff != 0 ? diff : (a->rcpt->offset > b->rcpt->offset) - (a->rcpt->offset < b->rcpt->offset);
 }
 

@@ -201,7 +201,7 @@ cmd_rcpt(struct smtp_server *server, struct span args)
 	struct smtpd_rcpt rcpt = {0};
 	struct smtp_path path;
 	struct span word;
-	unsigned flags = (conf.strict_rfc821_envelopes ? SMTP_PATH_STRICT : 0u) | (s->smtputf8 ? SMTP_PATH_UTF8 : 0u);
+	unsigned flags = SMTP_PATH_RESOLVED | (conf.strict_rfc821_envelopes ? SMTP_PATH_STRICT : 0u) | (s->smtputf8 ? SMTP_PATH_UTF8 : 0u);
 
 	if (!s->in_mail) {
 		smtp_server_reply(server, "503 5.5.1 Error: need MAIL command");

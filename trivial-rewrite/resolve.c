@@ -130,8 +130,12 @@ resolve(const struct ipc_resolve *in, struct ipc_resolved *out, struct arena *me
 		s.domain = s.cut;
 	r.failed = s.failed;
 	r.recipient = span_str(arena_printf(mem, "%.*s@%.*s", SPAN_ARG(s.local), SPAN_ARG(s.domain)));
-	r.error = !r.failed && (!domain_is_valid(&s) || (explicit_null && !conf.resolve_null_domain && s.cut.n == 0 &&
-	    !is_routed(span_to(in->address, in->address.n - 1))) ||
+	bool null_domain = explicit_null && !conf.resolve_null_domain && s.cut.n == 0 &&
+	    !is_routed(span_to(in->address, in->address.n - 1));
+
+	if (null_domain)
+		r.recipient = in->address;
+	r.error = !r.failed && (!domain_is_valid(&s) || null_domain ||
 	    (!conf.allow_min_user && s.local.n > 0 && s.local.p[0] == '-'));
 	if (is_routed(s.local))
 		r.flags |= RESOLVE_ROUTED;

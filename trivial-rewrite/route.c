@@ -132,12 +132,14 @@ default_route(struct route *r, const struct route_set *s, struct span sender, st
 }
 
 static bool
-in_class(struct route *r, enum class_answer (*class)(struct span), struct span domain)
+in_class(struct route *r, const char *table, enum class_answer (*class)(struct span), struct span domain)
 {
-	enum class_answer a = r->failed ? CLASS_UNKNOWN : class(domain);
+	enum class_answer a = r->failed ? CLASS_NO : class(domain);
 
-	if (a == CLASS_UNKNOWN)
+	if (a == CLASS_UNKNOWN) {
+		log_warning("%s lookup failure", table);
 		r->failed = true;
+	}
 	return a == CLASS_YES;
 }
 
@@ -148,16 +150,16 @@ by_class(struct route *r, const struct route_set *s, struct span sender, struct 
 		r->flags |= RESOLVE_CLASS_LOCAL;
 		r->nexthop = domain;
 		apply_parameter(r, "local_transport", s->local_transport, mem);
-	} else if (in_class(r, class_alias, domain)) {
+	} else if (in_class(r, "virtual_alias_domains", class_alias, domain)) {
 		r->flags |= RESOLVE_CLASS_ALIAS;
 		r->transport = span_str(conf.error_service_name);
 		r->nexthop = conf.show_user_unknown_table_name ? SPAN("5.1.1 User unknown in virtual alias table") :
 		    SPAN("5.1.1 User unknown");
-	} else if (in_class(r, class_virtual, domain)) {
+	} else if (in_class(r, "virtual_mailbox_domains", class_virtual, domain)) {
 		r->flags |= RESOLVE_CLASS_VIRTUAL;
 		r->nexthop = domain;
 		apply_parameter(r, "virtual_transport", s->virtual_transport, mem);
-	} else if (in_class(r, class_relay, domain)) {
+	} else if (in_class(r, "relay_domains", class_relay, domain)) {
 		r->flags |= RESOLVE_CLASS_RELAY;
 		relay_nexthop(r, s, sender, domain, mem);
 		apply_parameter(r, "relay_transport", s->relay_transport, mem);

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "conf/conf.h"
 #include "map/address_map.h"
 
 void
@@ -19,7 +20,7 @@ address_split_extension(struct span local, const char *delimiters, struct span *
 	*extension = SPAN_NULL;
 	if (delimiters == NULL || *delimiters == '\0' || span_iis(local, "mailer-daemon") || span_iis(local, "double-bounce"))
 		return;
-	if (strchr(delimiters, '-') != NULL &&
+	if (conf.owner_request_special && strchr(delimiters, '-') != NULL &&
 	    (span_istarts(local, SPAN("owner-")) || span_iends(local, SPAN("-request"))))
 		return;
 	n = span_find_any(local, delimiters);

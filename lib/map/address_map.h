@@ -43,7 +43,8 @@ enum map_status address_map_get(struct maps *, const struct address_keys *, stru
 
 /*
  * Cut "user+ext" at the first delimiter: *base is "user", *extension "+ext" or empty. No extension for
- * mailer-daemon, double-bounce, a delimiter in first place, owner-* and *-request when '-' is the delimiter.
+ * mailer-daemon, double-bounce, a delimiter in first place, owner-* and *-request when '-' is a delimiter and
+ * owner_request_special is set.
  */
 void	address_split_extension(struct span local_part, const char *delimiters, struct span *base,
 	    struct span *extension);

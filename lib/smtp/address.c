@@ -56,7 +56,7 @@ address_quote_to(struct buf *out, struct span internal)
 	struct span local, domain;
 	bool has_domain = address_split(internal, &local, &domain);
 
-	if (local.n == 0 || address_is_dot_atom(local))
+	if ((local.n == 0 && !has_domain) || address_is_dot_atom(local))
 		buf_span(out, local);
 	else
 		quote_word(out, local);
@@ -72,8 +72,7 @@ address_quote(struct span internal, struct arena *mem)
 	struct span local, domain, result;
 	struct buf out = {0};
 
-	(void)address_split(internal, &local, &domain);
-	if (local.n == 0 || address_is_dot_atom(local))
+	if ((!address_split(internal, &local, &domain) && local.n == 0) || address_is_dot_atom(local))
 		return internal;
 	address_quote_to(&out, internal);
 	result = span_copy(buf_view(&out), mem);

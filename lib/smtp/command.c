@@ -54,7 +54,7 @@ smtp_take_path(struct span *in, const char *keyword, struct span *path)
 
 /* Comments, any number of '<', and "@a,@b:" at the start. */
 static struct span
-without_route(struct span word, bool strict, bool *bracketed)
+without_route(struct span word, bool strict, bool *bracketed, struct span *given)
 {
 	struct span rest = word, comment;
 	size_t colon;
@@ -64,6 +64,7 @@ without_route(struct span word, bool strict, bool *bracketed)
 	*bracketed = span_take_byte(&rest, '<');
 	while (!strict && *bracketed && span_take_byte(&rest, '<'))
 		;
+	*given = rest;
 	if (rest.n > 0 && rest.p[0] == '@' && (colon = span_find(rest, ':')) < rest.n)
 		rest = span_from(rest, colon + 1);
 	return rest;
@@ -148,6 +149,8 @@ domain_ok(struct span internal, unsigned flags)
 		return address_literal_take(domain, &host);
 	if (domain.n > 1 && domain.p[domain.n - 1] == '.')
 		domain.n--;
+	if ((flags & SMTP_PATH_RESOLVED) != 0 && (domain.n == 0 || address_ipv4_ok(domain) || address_ipv6_ok(domain)))
+		return true;
 	return address_hostname_ok(domain) && ((flags & SMTP_PATH_UTF8) != 0 || span_is_ascii(domain));
 }
 
@@ -170,7 +173,7 @@ bool
 smtp_path_parse(struct span word, unsigned flags, struct arena *mem, struct smtp_path *out)
 {
 	bool bracketed, strict = (flags & SMTP_PATH_STRICT) != 0;
-	struct span text = without_route(word, strict, &bracketed);
+	struct span text = without_route(word, strict, &bracketed, &out->given);
 	bool closed = bracketed && text.n > 0 && text.p[text.n - 1] == '>' && !ends_quoted(text);
 	struct address_tokens tokens;
 
@@ -188,7 +191,6 @@ smtp_path_parse(struct span word, unsigned flags, struct arena *mem, struct smtp
 	if (tokens.n == 0 && (!bracketed || (flags & SMTP_PATH_NULL) == 0))
 		return false;
 	out->bracketed = bracketed;
-	out->given = text;
 	while (out->given.n > 0 && out->given.p[out->given.n - 1] == '>')
 		out->given.n--;
 	out->internal = address_unquote(address_tokens_text(tokens.p, tokens.n, mem), mem);

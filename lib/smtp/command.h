@@ -23,7 +23,7 @@ bool	smtp_take_path(struct span *in, const char *keyword, struct span *path);
 struct smtp_path {
 	struct span internal;	/* unquoted; "" is the null address */
 	struct span external;	/* quoted where needed, no <> */
-	struct span given;	/* as the client wrote it, without <> and source route */
+	struct span given;	/* as the client wrote it, without <> */
 	bool bracketed;
 };
 
@@ -31,6 +31,7 @@ enum smtp_path_flags {
 	SMTP_PATH_STRICT = 1,	/* strict_rfc821_envelopes: <> required, no comments */
 	SMTP_PATH_NULL = 2,	/* <> is allowed */
 	SMTP_PATH_UTF8 = 4,	/* a domain may have bytes above 127 */
+	SMTP_PATH_RESOLVED = 8,	/* the address is resolved anyway: that decides on no domain and on a bare IP address */
 };
 
 /*

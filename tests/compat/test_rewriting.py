@@ -243,6 +243,8 @@ def test_flow(flows, name):
 
 
 def test_warnings_without_queue_id(flows):
-    """trivial-rewrite and cleanup: what they say of no message in particular."""
+    """trivial-rewrite and cleanup: what they say of no message in particular. The reference's library adds a line of its own
+    about each domain that looks like a number and is none."""
     if len(flows.loose) == 2:
-        assert flows.loose[1] == flows.loose[0]
+        theirs = [line for line in flows.loose[0] if "valid_ipv4_hostaddr" not in line[1]]
+        assert flows.loose[1] == theirs

@@ -40,7 +40,7 @@ test_quote(void **state)
 		{ "plain", "plain" },
 		{ "two words", "\"two words\"" },
 		{ "", "" },
-		{ "@c", "@c" },
+		{ "@c", "\"\"@c" },
 		{ "\xc3\xbc@c", "\xc3\xbc@c" },
 	};
 

@@ -154,9 +154,10 @@ class Flows:
                 messages.setdefault(name, []).append((sink_name, message))
         result = self.results[n] = {}
         for name in self.flows:
+            # Ports are numbers that a queue ID may hold, too: only behind a colon.
             normal = instance.normal()
-            for sink_name, sink in self.sinks[n].items():
-                normal.names.append((str(sink.port), f"PORT_{sink_name}"))
+            normal.names = [pair for pair in normal.names if not pair[0].isdigit()]
+            normal.names += [(f":{sink.port}", f":PORT_{sink_name}") for sink_name, sink in self.sinks[n].items()]
             own = lines.get(name, [])
             qids = [q for q, who in owner.items() if who == name]
             log = normal.log(own)
