@@ -56,10 +56,13 @@ struct message {
 
 	/* content */
 	bool unfinished;		/* the line at hand is the last and has no end */
+	struct buf clean;		/* a line without what message_strip_characters names */
 	struct buf line;		/* a line whose LF has not come yet */
 	struct buf header;		/* header lines not acted upon yet, LF between them */
 	bool any_content;
 	struct mime mime;
+	const char *mime_reason;	/* of the first one */
+	unsigned mime_errors;		/* a bit for each enum mime_error that was found */
 	size_t part_offset;		/* bytes of this body part so far, for body_checks_size_limit */
 	unsigned hops;
 	unsigned headers;		/* HEADER_SEEN_* */
@@ -130,6 +133,18 @@ bool	checks_wanted(const struct message *, enum check_kind);
 /* Header lines (LF between them) or a body line. Prepended text is written at once. */
 enum check_verdict check_text(struct message *, enum check_kind, struct span *text);
 void	log_check(struct message *, const char *action, const char *where, struct span line, struct span text);
+
+/* --- strict.c --- */
+enum mime_error { MIME_ERROR_DEPTH, MIME_ERROR_HEADER_8BIT, MIME_ERROR_BODY_8BIT, MIME_ERROR_DOMAIN };
+void	strict_init(void);
+/* Logged at once and once; the message is refused by strict_end(), so that checks still see the rest of it. */
+void	mime_error(struct message *, enum mime_error, struct span excerpt);
+void	strict_header(struct message *, struct span lines);
+void	strict_header_block_end(struct message *);
+void	strict_body(struct message *, struct span line);
+void	strict_end(struct message *);
+/* message_reject_characters, message_strip_characters, cleanup_replace_stray_cr_lf. The result lives until the next call. */
+struct span strict_clean(struct message *, struct span line);
 
 /* --- content.c --- */
 void	content_text(struct message *, struct span text);	/* any piece */

@@ -88,8 +88,8 @@ body_line(struct message *m, struct span line)
 {
 	size_t limit = line_limit();
 
-	if (mime_boundary(&m->mime, line))
-		m->part_offset = 0;
+	strict_body(m, line);
+	(void)mime_boundary(&m->mime, span_to(line, limit));
 	while (line.n > limit) {
 		body_piece(m, REC_CONT, span_to(line, limit));
 		line = span_from(line, limit);
@@ -127,6 +127,7 @@ end_of_header(struct message *m, struct span first_body_line)
 	if (first_body_line.n > 0)
 		note_unfinished(m, first_body_line);
 	header_end(m);
+	strict_header_block_end(m);
 	mime_header_end(&m->mime);
 	rec_put(&m->out, REC_NORM, SPAN_NULL);
 	if (first_body_line.n > 0)
@@ -180,6 +181,7 @@ part_header_line(struct message *m, struct span line)
 		buf_span(&m->header, line);
 		return;
 	}
+	strict_header_block_end(m);
 	mime_header_end(&m->mime);
 	m->part_offset = 0;
 	if (line.n == 0)
@@ -191,6 +193,7 @@ part_header_line(struct message *m, struct span line)
 static void
 complete_line(struct message *m, struct span line)
 {
+	line = strict_clean(m, line);
 	switch (m->mime.state) {
 	case MIME_PRIMARY:
 		header_line(m, line);
@@ -229,7 +232,7 @@ content_text(struct message *m, struct span text)
 		size_t whole = (m->line.n - 1) / limit * limit;
 
 		for (size_t i = 0; i < whole; i += limit)
-			body_piece(m, REC_CONT, span(m->line.p + i, limit));
+			body_piece(m, REC_CONT, strict_clean(m, span(m->line.p + i, limit)));
 		buf_drop(&m->line, whole);
 		message_flush(m, FLUSH_AT);
 	} else if (m->mime.state != MIME_BODY && m->line.n > (size_t)conf.header_size_limit + FLUSH_AT) {
@@ -251,6 +254,7 @@ content_end(struct message *m)
 		header_end(m);
 		mime_header_end(&m->mime);
 	}
+	strict_end(m);
 	m->size.data_size = m->size.cont_length = message_offset(m) - m->size.data_offset;
 	rec_put(&m->out, REC_EXTRACT, SPAN_NULL);
 }

@@ -218,19 +218,16 @@ checked(struct message *m, enum check_kind kind, struct span *lines, struct span
 	return true;
 }
 
-/* Tells the MIME engine; a structure too deep to be looked into is refused where tables should look into it. */
+/* Tells the MIME engine; a structure too deep to be looked into is refused where something looks into it. */
 static void
 note_structure(struct message *m, struct span name, struct span value, struct span lines)
 {
-	static const char error[] = "MIME nesting exceeds safety limit";
 	bool told = m->mime.too_deep;
 
+	strict_header(m, lines);
 	mime_header(&m->mime, name, value);
-	if (!m->mime.too_deep || told || !(checks_wanted(m, CHECK_HEADER) || checks_wanted(m, CHECK_MIME) ||
-	    checks_wanted(m, CHECK_NESTED) || checks_wanted(m, CHECK_BODY)))
-		return;
-	log_check(m, "reject", arena_printf(m->mem, "mime-error %s:", error), span_to(lines, 100), SPAN_NULL);
-	message_trouble(m, CLEANUP_STAT_CONT, arena_printf(m->mem, "5.6.0 %s", error));
+	if (m->mime.too_deep && !told)
+		mime_error(m, MIME_ERROR_DEPTH, lines);
 }
 
 void
@@ -241,6 +238,7 @@ header_take(struct message *m, struct span lines)
 	lines = fitting(lines);
 	if (!split_header(m, &lines, &name, &value))
 		return;
+	note_structure(m, name, value, lines);
 	if (!checked(m, CHECK_HEADER, &lines, &name, &value) || !message_wanted(m))
 		return;
 	const struct header_kind *k = find_kind(name);
@@ -248,7 +246,6 @@ header_take(struct message *m, struct span lines)
 
 	if (k != NULL)
 		m->headers |= k->seen;
-	note_structure(m, name, value, lines);
 	if (is_dropped(name))
 		return;
 	if (action & COUNT_HOP)
@@ -270,9 +267,11 @@ header_take_part(struct message *m, struct span lines)
 	enum check_kind kind = m->mime.state == MIME_NESTED ? CHECK_NESTED : CHECK_MIME;
 
 	lines = fitting(lines);
-	if (!split_header(m, &lines, &name, &value) || !checked(m, kind, &lines, &name, &value))
+	if (!split_header(m, &lines, &name, &value))
 		return;
 	note_structure(m, name, value, lines);
+	if (!checked(m, kind, &lines, &name, &value))
+		return;
 	if (span_iis(name, "Content-Transfer-Encoding"))
 		take_encoding(m, value);
 	put_header(m, lines);

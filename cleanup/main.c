@@ -26,6 +26,7 @@ message_free(struct message *m)
 		(void)close(m->fd);
 	buf_free(&m->out);
 	buf_free(&m->line);
+	buf_free(&m->clean);
 	buf_free(&m->header);
 	buf_free(&m->bcc);
 	vec_free(&m->bounces);
@@ -147,6 +148,7 @@ init(void)
 {
 	map_init();
 	checks_init();
+	strict_init();
 }
 
 static const struct service cleanup = {

@@ -11,6 +11,7 @@
 
 struct mime_level {
 	struct buf boundary;
+	enum mime_encoding encoding;	/* of the multipart: its text before the first and behind the last part */
 	bool digest;
 };
 
@@ -53,7 +54,7 @@ open_level(struct mime *m, struct span boundary, bool digest)
 {
 	struct mime_level *level;
 
-	if (m->levels.n >= (size_t)conf.mime_nesting_limit) {
+	if (m->levels.n > (size_t)conf.mime_nesting_limit + 1) {	/* counted as in the reference */
 		m->too_deep = true;
 		return;
 	}
@@ -141,11 +142,22 @@ take_boundaries(struct mime *m, struct span in, bool digest)
 	buf_free(&value);
 }
 
+static void
+take_encoding(struct mime *m, struct span value)
+{
+	struct span word = take_token(&value);
+
+	m->encoding = span_iis(word, "8bit") ? MIME_8BIT : span_iis(word, "binary") ? MIME_BINARY :
+	    span_iis(word, "base64") ? MIME_BASE64 : span_iis(word, "quoted-printable") ? MIME_QUOTED_PRINTABLE : MIME_7BIT;
+}
+
 void
 mime_header(struct mime *m, struct span name, struct span value)
 {
 	struct span type, subtype = SPAN_NULL;
 
+	if (span_iis(name, "Content-Transfer-Encoding"))
+		take_encoding(m, value);
 	if (!span_iis(name, "Content-Type") || conf.disable_mime_input_processing)
 		return;
 	type = take_token(&value);
@@ -155,15 +167,21 @@ mime_header(struct mime *m, struct span name, struct span value)
 	if (span_iis(type, "multipart")) {
 		m->type = MIME_MULTIPART;
 		take_boundaries(m, value, span_iis(subtype, "digest"));
-	} else if (span_iis(type, "message") && (span_iis(subtype, "rfc822") || span_iis(subtype, "global"))) {
+	} else if (span_iis(type, "message") && span_iis(subtype, "rfc822")) {
 		m->type = MIME_MESSAGE;
+	} else if (span_iis(type, "message") && span_iis(subtype, "global")) {
+		m->type = MIME_GLOBAL_MESSAGE;
 	}
 }
 
 void
 mime_header_end(struct mime *m)
 {
-	m->state = m->type == MIME_MESSAGE ? MIME_NESTED : MIME_BODY;
+	for (; m->outer < m->levels.n; m->outer++)
+		VEC_AT(&m->levels, struct mime_level, m->outer)->encoding = m->encoding;
+	m->state = m->type == MIME_MESSAGE || m->type == MIME_GLOBAL_MESSAGE ? MIME_NESTED : MIME_BODY;
+	if (m->state == MIME_NESTED)
+		m->encoding = MIME_7BIT;
 	m->type = MIME_OTHER;
 }
 
@@ -178,7 +196,10 @@ mime_boundary(struct mime *m, struct span line)
 
 		if (!span_take(&rest, buf_view(&level->boundary)))
 			continue;
+		m->encoding = MIME_7BIT;
+		m->outer = i;
 		if (span_starts(rest, SPAN("--"))) {
+			m->encoding = level->encoding;
 			close_levels(m, i);
 			m->state = MIME_BODY;
 			return true;
@@ -186,6 +207,7 @@ mime_boundary(struct mime *m, struct span line)
 		m->state = MIME_PART;
 		m->type = level->digest ? MIME_MESSAGE : MIME_OTHER;
 		close_levels(m, i + 1);
+		m->outer = i + 1;
 		return true;
 	}
 	return false;

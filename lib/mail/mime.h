@@ -21,11 +21,14 @@ enum mime_state {
 	MIME_BODY,
 };
 
-enum mime_type { MIME_OTHER, MIME_MULTIPART, MIME_MESSAGE };
+enum mime_type { MIME_OTHER, MIME_MULTIPART, MIME_MESSAGE, MIME_GLOBAL_MESSAGE };
+enum mime_encoding { MIME_7BIT, MIME_8BIT, MIME_BINARY, MIME_QUOTED_PRINTABLE, MIME_BASE64 };
 
 struct mime {
 	enum mime_state state;
 	enum mime_type type;		/* of what the header block at hand describes */
+	enum mime_encoding encoding;	/* of what the header block at hand describes, then of the body behind it */
+	size_t outer;			/* levels that this header block did not open */
 	struct vec levels;		/* struct mime_level: open multiparts, outermost first */
 	bool too_deep;			/* mime_nesting_limit was reached */
 };

@@ -123,7 +123,7 @@ class Flows:
 
         def settled():
             text = instance.log_text(mark)
-            gone = set(re.findall(r": ([0-9A-Za-z]+): removed", text))
+            gone = set(re.findall(r": ([0-9A-Za-z]+): (?:removed|discard: )", text))
             left = ids - gone
             return not left or left <= set(instance.queue_files("hold", "deferred"))
         wait_for(settled, 60, "all messages delivered", poll=0.05)
