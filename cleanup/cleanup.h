@@ -135,7 +135,7 @@ enum check_verdict check_text(struct message *, enum check_kind, struct span *te
 void	log_check(struct message *, const char *action, const char *where, struct span line, struct span text);
 
 /* --- strict.c --- */
-enum mime_error { MIME_ERROR_DEPTH, MIME_ERROR_HEADER_8BIT, MIME_ERROR_BODY_8BIT, MIME_ERROR_DOMAIN };
+enum mime_error { MIME_ERROR_DEPTH, MIME_ERROR_HEADER_8BIT, MIME_ERROR_BODY_8BIT, MIME_ERROR_DOMAIN, MIME_ERROR_HEADER_END };
 void	strict_init(void);
 /* Logged at once and once; the message is refused by strict_end(), so that checks still see the rest of it. */
 void	mime_error(struct message *, enum mime_error, struct span excerpt);

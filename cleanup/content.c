@@ -89,7 +89,8 @@ body_line(struct message *m, struct span line)
 	size_t limit = line_limit();
 
 	strict_body(m, line);
-	(void)mime_boundary(&m->mime, span_to(line, limit));
+	if (mime_boundary(&m->mime, span_to(line, limit)) && m->mime.state == MIME_BODY)
+		m->part_offset = 0;		/* the line that opens a part still counts for the one before */
 	while (line.n > limit) {
 		body_piece(m, REC_CONT, span_to(line, limit));
 		line = span_from(line, limit);
@@ -109,14 +110,12 @@ body_line(struct message *m, struct span line)
 static void
 note_unfinished(struct message *m, struct span line)
 {
-	static const char reason[] = "primary header was terminated with non-empty line";
 	const char *action = conf.non_empty_end_of_header_action;
 
 	if (strcmp(action, "add_header") == 0) {
 		content_put_lines(m, SPAN("MIME-Error: message header was not terminated by empty line"));
 	} else if (strcmp(action, "reject") == 0) {
-		log_check(m, "reject", arena_printf(m->mem, "mime-error %s:", reason), span_to(line, 100), SPAN_NULL);
-		message_trouble(m, CLEANUP_STAT_CONT, arena_printf(m->mem, "5.6.0 %s", reason));
+		mime_error(m, MIME_ERROR_HEADER_END, line);
 	}
 }
 

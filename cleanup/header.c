@@ -149,14 +149,11 @@ put_addresses(struct message *m, enum address_class class, struct span name, str
 	buf_free(&out);
 }
 
+/* The MIME engine has just read the header. */
 static void
-take_encoding(struct message *m, struct span value)
+take_encoding(struct message *m)
 {
-	struct span word = span_trim(value);
-
-	if (!conf.detect_8bit_encoding_header)
-		return;
-	if (span_iis(word, "8bit") || span_iis(word, "binary"))
+	if (conf.detect_8bit_encoding_header && (m->mime.encoding == MIME_8BIT || m->mime.encoding == MIME_BINARY))
 		m->encoding = SPAN("8bit");
 }
 
@@ -251,7 +248,7 @@ header_take(struct message *m, struct span lines)
 	if (action & COUNT_HOP)
 		count_hop(m);
 	if (action & ENCODING)
-		take_encoding(m, value);
+		take_encoding(m);
 	if (action & (MESSAGE_ID | RESENT_ID))
 		take_id(m, k, value);
 	if ((action & (SENDERS | RECIPIENTS)) != 0 && rewriting(m))
@@ -273,7 +270,7 @@ header_take_part(struct message *m, struct span lines)
 	if (!checked(m, kind, &lines, &name, &value))
 		return;
 	if (span_iis(name, "Content-Transfer-Encoding"))
-		take_encoding(m, value);
+		take_encoding(m);
 	put_header(m, lines);
 }
 

@@ -19,6 +19,7 @@ static const char *const error_text[] = {
 	[MIME_ERROR_DEPTH] = "MIME nesting exceeds safety limit",
 	[MIME_ERROR_HEADER_8BIT] = "improper use of 8-bit data in message header",
 	[MIME_ERROR_BODY_8BIT] = "improper use of 8-bit data in message body",
+	[MIME_ERROR_HEADER_END] = "primary header was terminated with non-empty line",
 	[MIME_ERROR_DOMAIN] = "invalid message/* or multipart/* encoding domain",
 };
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "mail/mime_7bit.h"
 #include "mail/rec.h"
 #include "smtp/address.h"
 #include "smtp/command.h"
@@ -30,6 +31,7 @@ struct transfer {
 	size_t n, naccepted;
 	size_t sent, got;		/* steps */
 	bool mail_ok, data_ok, any_reply;
+	bool to_7bit;			/* the content is converted on its way */
 };
 
 static const char *
@@ -48,7 +50,7 @@ send_mail(struct transfer *t)
 	struct buf b = {0};
 
 	buf_printf(&b, "MAIL FROM:<%s>", address_text(t, d->sender));
-	if ((f & FEATURE_SIZE) != 0)
+	if ((f & FEATURE_SIZE) != 0 && !t->to_7bit)
 		buf_printf(&b, " SIZE=%lld", (long long)d->data_size);
 	if ((f & FEATURE_8BITMIME) != 0 && span_is(d->encoding, "8bit"))
 		buf_str(&b, " BODY=8BITMIME");
@@ -240,21 +242,41 @@ envelope(struct transfer *t)
 	return true;
 }
 
+/* Text with LF to the wire. */
+static void
+encode_lines(struct smtp_dot_out *dot, struct span text, struct buf *out)
+{
+	struct span line;
+
+	while (span_take_until(&text, '\n', &line))
+		smtp_dot_encode(dot, line, true, out);
+	if (text.n > 0)
+		smtp_dot_encode(dot, text, false, out);
+}
+
 /* Queue file content to the wire. False: the file or the connection failed (*local: the file). */
 static bool
 send_content(struct transfer *t, bool *local)
 {
 	struct smtp_dot_out dot = { .line_limit = (size_t)conf.smtp_line_length_limit };
 	struct rec_reader reader;
-	struct buf out = {0};
+	struct mime_7bit conversion;
+	struct buf out = {0}, text = {0};
 	struct rec rec = {0};
 	struct err e = {0};
 	bool ok;
 
+	mime_7bit_init(&conversion);
 	*local = false;
 	rec_reader_init(&reader, t->d->fd, t->d->data_offset);
 	while ((ok = rec_next(&reader, &rec, &e)) && (rec.type == REC_NORM || rec.type == REC_CONT)) {
-		smtp_dot_encode(&dot, rec.payload, rec.type == REC_NORM, &out);
+		if (t->to_7bit) {
+			mime_7bit_add(&conversion, rec.payload, rec.type == REC_NORM, &text);
+			encode_lines(&dot, buf_view(&text), &out);
+			buf_reset(&text);
+		} else {
+			smtp_dot_encode(&dot, rec.payload, rec.type == REC_NORM, &out);
+		}
 		if (out.n < CONTENT_BYTES)
 			continue;
 		stream_put(t->s->stream, buf_view(&out));
@@ -266,12 +288,17 @@ send_content(struct transfer *t, bool *local)
 		*local = stream_state(t->s->stream) == STREAM_OK;
 		ok = false;
 	} else {
+		if (t->to_7bit)
+			mime_7bit_end(&conversion, &text);
+		encode_lines(&dot, buf_view(&text), &out);
 		smtp_dot_end(&dot, &out);
 		stream_put(t->s->stream, buf_view(&out));
 	}
 	if (dot.broke_line)
 		log_info("%.*s: breaking line > %d bytes with <CR><LF>SPACE", SPAN_ARG(t->d->queue_id), conf.smtp_line_length_limit);
 	rec_reader_free(&reader);
+	mime_7bit_free(&conversion);
+	buf_free(&text);
 	buf_free(&out);
 	return ok;
 }
@@ -391,6 +418,7 @@ smtp_transfer(struct smtp_work *w, bool keep)
 
 	if (!collect(&t) || unsuitable(&t))
 		return true;
+	t.to_7bit = !span_is(t.d->encoding, "7bit") && (t.s->features & FEATURE_8BITMIME) == 0 && !conf.disable_mime_output_conversion;
 	t.s->uses++;
 	w->d->dsn_passed_on = (t.s->features & FEATURE_DSN) != 0;
 	w->d->conn_use = t.s->uses;

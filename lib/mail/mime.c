@@ -171,6 +171,8 @@ mime_header(struct mime *m, struct span name, struct span value)
 		m->type = MIME_MESSAGE;
 	} else if (span_iis(type, "message") && span_iis(subtype, "global")) {
 		m->type = MIME_GLOBAL_MESSAGE;
+	} else if (span_iis(type, "message")) {
+		m->type = MIME_OTHER_MESSAGE;
 	}
 }
 

@@ -148,6 +148,8 @@ def flows():
 
 
 END = "550 5.6.0 primary header was terminated with non-empty line"
+REFUSED = {"text": "no header", "none": "no header", "long": "no " + "h" * 97}
+SOURCE = {n: Flows.source(list(FLOWS).index(f"rejectend-{n}")) for n in REFUSED}
 LOG = "QID1: reject: mime-error primary header was terminated with non-empty line:"
 
 
@@ -161,9 +163,9 @@ def marked(got):
 # non_empty_end_of_header_action came after the reference's version. A status without text is followed by blanks
 # there, by the usual text here.
 OURS = {f"addheader-{n}": {"got": marked} for n in ("text", "none", "colon")}
-OURS.update({f"rejectend-{n}": {"replies": lambda r: r[:-1] + [END], "log": lambda r, n=n: {"cleanup": REFUSED[n]}, "got": []} for n in ("text", "none", "long")})
+OURS.update({f"rejectend-{n}": {"replies": lambda r: r[:-1] + [END], "log": lambda r, n=n: {"cleanup": [f"{LOG} {REFUSED[n]} from unknown[{SOURCE[n]}]; from=<s@s.test> to=<r@x.test>", "QID1: message-id=<STAMP.QID1@mail.example.test>"]}, "got": []} for n in ("text", "none", "long")})
 OURS.update({f"{w}-rejectd": {"replies": lambda r: r[:-1] + ["451 4.3.2 message content rejected"], "log": lambda r: {
-    "cleanup": [re.sub("4.3.2 *$", "4.3.2 message content rejected", t) for t in r["cleanup"]]}} for w in ("header", "part", "nested", "body")})
+    "cleanup": [re.sub(r"4.3.2 \?+$", "4.3.2 message content rejected", t) for t in r["cleanup"]]}} for w in ("header", "part", "nested", "body")})
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -173,4 +175,5 @@ def test_flow(flows, name):
 
 def test_warnings_without_queue_id(flows):
     if len(flows.loose) == 2 and not SELF_CHECK:
-        assert flows.loose[1] == flows.loose[0]
+        theirs = [(tag, re.sub(r"127[\d.]+", "A", text)) for tag, text in flows.loose[0]]
+        assert [(tag, re.sub(r"127[\d.]+", "A", text)) for tag, text in flows.loose[1]] == theirs
