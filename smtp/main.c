@@ -47,11 +47,12 @@ smtp_init(void)
 	smtp_is_lmtp = strcmp(service_env.program, "lmtp") == 0;
 	if (smtp_is_lmtp)
 		conf_use_lmtp();
+	smtp_generic_init();
 	dns_prepare();
 }
 
 static const struct service smtp_service = {
-	.name = "smtp", .kind = SERVICE_SINGLE, .init = smtp_init, .serve = smtp_serve,
+	.name = "smtp", .kind = SERVICE_SINGLE, .init = smtp_init, .tables_changed = maps_restart_wanted, .serve = smtp_serve,
 };
 
 int

@@ -10,7 +10,9 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "mail/delivery.h"
+#include "map/maps.h"
 #include "net/dns.h"
 #include "smtp/reply.h"
 
@@ -80,6 +82,14 @@ struct dsn_text smtp_broken(const struct smtp_session *, struct arena *mem);
 struct dsn_text smtp_said(const struct smtp_session *, const char *command, struct arena *mem);
 /* The reply as one line. */
 struct span smtp_reply_text(const struct smtp_session *, struct arena *mem);
+
+/* --- generic.c: smtp_generic_maps --- */
+void	smtp_generic_init(void);
+bool	smtp_generic_wanted(void);
+/* An address in internal form as the outside is to see it. False: a table failed, which is logged. */
+bool	smtp_generic_address(struct span *internal, struct arena *mem);
+/* A header, LF between its lines, none at the end, behind out. False: as above. */
+bool	smtp_generic_header(struct span lines, struct arena *mem, struct buf *out);
 
 /* --- transfer.c --- */
 /* One mail transaction; deals with recipients, or leaves them for the next server (w->why). False: nothing was

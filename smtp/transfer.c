@@ -14,6 +14,7 @@
 #include "smtp/address.h"
 #include "smtp/command.h"
 #include "smtp/dot.h"
+#include "smtp/header.h"
 #include "smtp/smtp.h"
 
 #define GROUP_BYTES	4096u
@@ -31,6 +32,7 @@ struct transfer {
 	size_t n, naccepted;
 	size_t sent, got;		/* steps */
 	bool mail_ok, data_ok, any_reply;
+	struct span sender, *address;	/* of the envelope, as the server is told; address[i] is that of rcpt[i] */
 	bool to_7bit;			/* the content is converted on its way */
 };
 
@@ -49,7 +51,7 @@ send_mail(struct transfer *t)
 	unsigned f = t->s->features;
 	struct buf b = {0};
 
-	buf_printf(&b, "MAIL FROM:<%s>", address_text(t, d->sender));
+	buf_printf(&b, "MAIL FROM:<%s>", address_text(t, t->sender));
 	if ((f & FEATURE_SIZE) != 0 && !t->to_7bit)
 		buf_printf(&b, " SIZE=%lld", (long long)d->data_size);
 	if ((f & FEATURE_8BITMIME) != 0 && span_is(d->encoding, "8bit"))
@@ -105,11 +107,12 @@ put_orcpt(struct transfer *t, struct buf *b, const struct delivery_rcpt *r)
 }
 
 static void
-send_rcpt(struct transfer *t, const struct delivery_rcpt *r)
+send_rcpt(struct transfer *t, size_t i)
 {
+	const struct delivery_rcpt *r = t->rcpt[i];
 	struct buf b = {0};
 
-	buf_printf(&b, "RCPT TO:<%s>", address_text(t, r->address));
+	buf_printf(&b, "RCPT TO:<%s>", address_text(t, t->address[i]));
 	if ((t->s->features & FEATURE_DSN) != 0) {
 		put_orcpt(t, &b, r);
 		put_notify(&b, r->notify);
@@ -133,7 +136,7 @@ send_step(struct transfer *t)
 	if (t->sent == 0)
 		send_mail(t);
 	else if (t->sent <= t->n)
-		send_rcpt(t, t->rcpt[t->sent - 1]);
+		send_rcpt(t, t->sent - 1);
 	else if (t->sent > t->n + 1 || is_probe(t) || (!pipelining && t->naccepted == 0))
 		return false;
 	else
@@ -254,29 +257,113 @@ encode_lines(struct smtp_dot_out *dot, struct span text, struct buf *out)
 		smtp_dot_encode(dot, text, false, out);
 }
 
+/* What happens to content between queue file and wire. */
+struct outbound {
+	struct transfer *t;
+	struct smtp_dot_out dot;
+	struct mime_7bit conversion;
+	struct buf line, header, text;	/* header: LF between its lines */
+	bool in_header;			/* of the message, and addresses are to be rewritten */
+};
+
+static void
+outbound_free(struct outbound *o)
+{
+	mime_7bit_free(&o->conversion);
+	buf_free(&o->line);
+	buf_free(&o->header);
+	buf_free(&o->text);
+}
+
+static void
+put_piece(struct outbound *o, struct span piece, bool line_end, struct buf *out)
+{
+	if (!o->t->to_7bit) {
+		smtp_dot_encode(&o->dot, piece, line_end, out);
+		return;
+	}
+	buf_reset(&o->text);
+	mime_7bit_add(&o->conversion, piece, line_end, &o->text);
+	encode_lines(&o->dot, buf_view(&o->text), out);
+}
+
+static bool
+put_header(struct outbound *o, struct buf *out)
+{
+	struct span lines, line;
+	struct buf changed = {0};
+	bool ok = true;
+
+	if (o->header.n == 0)
+		return true;
+	ok = smtp_generic_header(buf_view(&o->header), o->t->d->mem, &changed);
+	for (lines = buf_view(&changed); ok && span_take_until(&lines, '\n', &line);)
+		put_piece(o, line, true, out);
+	if (ok)
+		put_piece(o, lines, true, out);
+	buf_free(&changed);
+	buf_reset(&o->header);
+	return ok;
+}
+
+/* A record of the primary header. False: a table failed. */
+static bool
+header_piece(struct outbound *o, struct span piece, bool line_end, struct buf *out)
+{
+	struct span line;
+
+	buf_span(&o->line, piece);
+	if (!line_end)
+		return true;
+	line = buf_view(&o->line);
+	if (o->header.n > 0 && header_is_continuation(line))
+		buf_byte(&o->header, '\n');
+	else if (!put_header(o, out))
+		return false;
+	if (header_name_length(line) > 0 || o->header.n > 0) {
+		buf_span(&o->header, line);
+	} else {
+		o->in_header = false;
+		put_piece(o, line, true, out);
+	}
+	buf_reset(&o->line);
+	return true;
+}
+
+static bool
+outbound_end(struct outbound *o, struct buf *out)
+{
+	if (!put_header(o, out))
+		return false;
+	buf_reset(&o->text);
+	if (o->t->to_7bit)
+		mime_7bit_end(&o->conversion, &o->text);
+	encode_lines(&o->dot, buf_view(&o->text), out);
+	smtp_dot_end(&o->dot, out);
+	return true;
+}
+
 /* Queue file content to the wire. False: the file or the connection failed (*local: the file). */
 static bool
 send_content(struct transfer *t, bool *local)
 {
-	struct smtp_dot_out dot = { .line_limit = (size_t)conf.smtp_line_length_limit };
+	struct outbound o = { .t = t, .dot = { .line_limit = (size_t)conf.smtp_line_length_limit }, .in_header = smtp_generic_wanted() };
 	struct rec_reader reader;
-	struct mime_7bit conversion;
-	struct buf out = {0}, text = {0};
+	struct buf out = {0};
 	struct rec rec = {0};
 	struct err e = {0};
 	bool ok;
 
-	mime_7bit_init(&conversion);
+	mime_7bit_init(&o.conversion);
 	*local = false;
 	rec_reader_init(&reader, t->d->fd, t->d->data_offset);
 	while ((ok = rec_next(&reader, &rec, &e)) && (rec.type == REC_NORM || rec.type == REC_CONT)) {
-		if (t->to_7bit) {
-			mime_7bit_add(&conversion, rec.payload, rec.type == REC_NORM, &text);
-			encode_lines(&dot, buf_view(&text), &out);
-			buf_reset(&text);
-		} else {
-			smtp_dot_encode(&dot, rec.payload, rec.type == REC_NORM, &out);
-		}
+		if (o.in_header)
+			ok = header_piece(&o, rec.payload, rec.type == REC_NORM, &out);
+		else
+			put_piece(&o, rec.payload, rec.type == REC_NORM, &out);
+		if (!ok)
+			break;
 		if (out.n < CONTENT_BYTES)
 			continue;
 		stream_put(t->s->stream, buf_view(&out));
@@ -284,21 +371,15 @@ send_content(struct transfer *t, bool *local)
 		if (!stream_flush(t->s->stream))
 			break;
 	}
-	if (!ok || rec.type != REC_EXTRACT) {
-		*local = stream_state(t->s->stream) == STREAM_OK;
-		ok = false;
-	} else {
-		if (t->to_7bit)
-			mime_7bit_end(&conversion, &text);
-		encode_lines(&dot, buf_view(&text), &out);
-		smtp_dot_end(&dot, &out);
+	ok = ok && rec.type == REC_EXTRACT && outbound_end(&o, &out);
+	if (ok)
 		stream_put(t->s->stream, buf_view(&out));
-	}
-	if (dot.broke_line)
+	else
+		*local = stream_state(t->s->stream) == STREAM_OK;
+	if (o.dot.broke_line)
 		log_info("%.*s: breaking line > %d bytes with <CR><LF>SPACE", SPAN_ARG(t->d->queue_id), conf.smtp_line_length_limit);
 	rec_reader_free(&reader);
-	mime_7bit_free(&conversion);
-	buf_free(&text);
+	outbound_free(&o);
 	buf_free(&out);
 	return ok;
 }
@@ -381,10 +462,25 @@ collect(struct transfer *t)
 
 	t->rcpt = ARENA_ARRAY(d->mem, struct delivery_rcpt *, d->nrcpt + 1);
 	t->accepted = ARENA_ARRAY(d->mem, bool, d->nrcpt + 1);
+	t->address = ARENA_ARRAY(d->mem, struct span, d->nrcpt + 1);
+	t->sender = d->sender;
 	for (size_t i = 0; i < d->nrcpt; i++)
-		if (!d->rcpt[i].done)
+		if (!d->rcpt[i].done) {
+			t->address[t->n] = d->rcpt[i].address;
 			t->rcpt[t->n++] = &d->rcpt[i];
+		}
 	return t->n > 0;
+}
+
+/* The envelope as smtp_generic_maps wants it shown. */
+static bool
+map_envelope(struct transfer *t)
+{
+	bool ok = smtp_generic_address(&t->sender, t->d->mem);
+
+	for (size_t i = 0; ok && i < t->n; i++)
+		ok = smtp_generic_address(&t->address[i], t->d->mem);
+	return ok;
 }
 
 /* What the server has announced excludes this message. */
@@ -418,6 +514,11 @@ smtp_transfer(struct smtp_work *w, bool keep)
 
 	if (!collect(&t) || unsuitable(&t))
 		return true;
+	if (!map_envelope(&t)) {
+		why = dsn_printf(t.d->mem, (struct dsn){ 4, 3, 0 }, "address lookup problem");
+		smtp_fail_all(w, &why, false);
+		return true;
+	}
 	t.to_7bit = !span_is(t.d->encoding, "7bit") && (t.s->features & FEATURE_8BITMIME) == 0 && !conf.disable_mime_output_conversion;
 	t.s->uses++;
 	w->d->dsn_passed_on = (t.s->features & FEATURE_DSN) != 0;

@@ -30,3 +30,16 @@ header_is_continuation(struct span line)
 {
 	return line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t');
 }
+
+bool
+header_has_addresses(struct span name)
+{
+	static const char *const names[] = { "Apparently-To", "Bcc", "Cc", "Disposition-Notification-To", "Errors-To", "From",
+	    "Mail-Followup-To", "Reply-To", "Resent-Bcc", "Resent-Cc", "Resent-From", "Resent-Reply-To", "Resent-Sender", "Resent-To",
+	    "Return-Path", "Return-Receipt-To", "Sender", "To" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (span_iis(name, names[i]))
+			return true;
+	return false;
+}

@@ -15,6 +15,8 @@
 size_t	header_name_length(struct span line);
 /* "From " behind any number of '>': the line that separates messages in an mbox. */
 bool	header_is_mbox_line(struct span line);
+/* The header holds addresses that may be rewritten: From, To, Resent-Sender ... */
+bool	header_has_addresses(struct span name);
 /* A line that goes on from the one before. */
 bool	header_is_continuation(struct span line);
 
