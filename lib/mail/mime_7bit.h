@@ -20,7 +20,7 @@ struct mime_7bit {
 
 void	mime_7bit_init(struct mime_7bit *);
 void	mime_7bit_free(struct mime_7bit *);
-/* A piece of a line; what can be said of it is added to out, lines with LF. The last piece of a message ends a line. */
+/* A piece of a line, the first long enough to tell a boundary; what can be said of it is added to out, lines with LF. The last piece of a message ends a line. */
 void	mime_7bit_add(struct mime_7bit *, struct span text, bool line_end, struct buf *out);
 /* What is left, a header without body. */
 void	mime_7bit_end(struct mime_7bit *, struct buf *out);
