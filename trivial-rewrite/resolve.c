@@ -130,8 +130,7 @@ resolve(const struct ipc_resolve *in, struct ipc_resolved *out, struct arena *me
 		s.domain = s.cut;
 	r.failed = s.failed;
 	r.recipient = span_str(arena_printf(mem, "%.*s@%.*s", SPAN_ARG(s.local), SPAN_ARG(s.domain)));
-	bool null_domain = explicit_null && !conf.resolve_null_domain && s.cut.n == 0 &&
-	    !is_routed(span_to(in->address, in->address.n - 1));
+	bool null_domain = explicit_null && !conf.resolve_null_domain && !is_routed(span_to(in->address, in->address.n - 1));
 
 	if (null_domain)
 		r.recipient = in->address;
