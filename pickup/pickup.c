@@ -175,6 +175,8 @@ copy_extracted(struct submission *s, struct rec_reader *in, struct err *e)
 			return err_perm(e, "unexpected record type %d", r.type);
 		if (r.type == REC_RCPT || r.type == REC_ORIG_RCPT)
 			cleanup_extracted(s->out, (char)r.type, r.payload);
+		else if (s->requeued && (r.type == REC_FILTER || r.type == REC_REDIRECT))
+			cleanup_extracted(s->out, (char)r.type, r.payload);	/* what the checks said: they are not asked again */
 		else if (r.type == REC_ATTR && rec_parse_attr(r.payload, &name, &value) &&
 		    (span_is(name, "notify_flags") || span_is(name, "dsn_orig_rcpt")))
 			cleanup_extracted(s->out, (char)r.type, r.payload);
@@ -242,8 +244,7 @@ submit(struct submission *s, int fd)
 	bool ok = copy_envelope(s, &in, &e);
 
 	if (ok) {
-		if (!s->requeued)
-			received_header(s);
+		received_header(s);
 		ok = copy_content(s, &in, &e) && copy_extracted(s, &in, &e);
 	}
 	rec_reader_free(&in);

@@ -245,6 +245,7 @@ message_free(struct message *m)
 	if (is_probe(m))
 		message_probes--;
 	arena_free(&m->mem);
+	vec_free(&m->logged);
 	free(m->id);
 	free(m);
 	message_count--;
@@ -443,8 +444,12 @@ admit(const struct activation *a)
 		message_corrupt(m);
 		return;
 	}
-	if (!m->fresh)
+	if (m->expire && expired_read_log(m)) {
+		m->logs |= DELIVERY_LOG_DEFER;
+		m->deferred = true;
+	} else if (!m->fresh) {
 		(void)queue_unlink("defer", m->id);
+	}
 	if (m->create_time == 0)
 		m->create_time = m->arrival.tv_sec;
 	log_active(m);

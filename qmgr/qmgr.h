@@ -98,6 +98,7 @@ struct message {
 	size_t entries;			/* not finished yet */
 	unsigned logs;			/* DELIVERY_LOG_* that exist, or may exist */
 	bool deferred, expire, fresh;	/* fresh: no log of an earlier attempt can exist */
+	struct vec logged;		/* expired: offsets of the recipients that the defer log names, in order */
 	const char *corrupt_why;	/* found out while deliveries were under way */
 };
 
@@ -167,6 +168,8 @@ void	message_activate(const char *queue, const char *id, bool fresh);
 /* Read up to so many more recipients (at least what qmgr_message_recipient_minimum grants). Trouble with the file shows
  * in m->corrupt_why; it is dealt with when the last entry has come back. */
 void	message_more_recipients(struct message *, long limit);
+bool	expired_read_log(struct message *);		/* true: the last attempt's log has recipients, keep it */
+bool	expired_is_logged(const struct message *, const struct recipient *);
 void	message_corrupt(struct message *);		/* to corrupt/; the message is gone */
 void	message_free(struct message *);
 void	batch_release(struct batch *);

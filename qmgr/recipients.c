@@ -89,7 +89,7 @@ route(struct message *m, struct arena *mem, struct routed *r)
 	}
 	if (probe && message_probes > (size_t)conf.address_verify_pending_request_limit)
 		to_service(r, "retry", "4.3.2 Too many address verification requests");
-	else if (m->expire && (m->logs & DELIVERY_LOG_DEFER) == 0)
+	else if (m->expire)
 		to_service(r, "retry", "4.7.0 message is administratively expired");
 	else if (is_deferred_transport(r->transport))
 		to_service(r, "retry", "4.3.2 deferred transport");
@@ -219,6 +219,8 @@ recipients_assign(struct message *m, struct batch *b, struct recipient *rcpt, si
 		n = 1;
 	}
 	for (size_t i = 0; i < n; i++) {
+		if (expired_is_logged(m, &rcpt[i]))
+			continue;
 		if (is_double_bounce(m, b->mem, &rcpt[i])) {
 			drop_double_bounce(m, b->mem, &rcpt[i]);
 			continue;
