@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <string.h>
 #include <time.h>
 
 #include "postcat/postcat.h"
@@ -56,8 +57,8 @@ put_attribute(struct buf *out, struct span payload, struct err *why)
 	struct span name, value;
 
 	if (!rec_parse_attr(payload, &name, &value))
-		return err_perm(why, "%s attribute name: %.*s", span_has(payload, '=') ? "missing" : "missing '=' after",
-		    SPAN_ARG(payload));
+		return err_perm(why, "%s attribute name: %.*s", span_trim(payload).n == 0 || span_trim(payload).p[0] == '=' ? "missing" :
+		    "missing '=' after", SPAN_ARG(payload));
 	if (span_is(name, "create_time"))
 		put_time(out, "create_time", value);
 	else
@@ -77,7 +78,7 @@ record_text(const struct rec *r, struct buf *out, struct err *why)
 		return true;
 	default:
 		buf_printf(out, "%s: ", name_of(r->type));
-		buf_span(out, r->payload);
+		buf_span(out, span_to(r->payload, strnlen(r->payload.p, r->payload.n)));	/* as all who read a record do */
 		buf_byte(out, '\n');
 		return true;
 	}

@@ -44,7 +44,7 @@ broken(const struct show *s)
 	if (i == sizeof head)
 		log_warning("%s: too many length bits, record type %d", s->path, head[0]);
 	else if (i == (size_t)n)
-		log_warning("%s: unexpected EOF in length, record type %d", s->path, head[0]);
+		log_warning("%s: unexpected EOF reading length, record type %d", s->path, head[0]);
 	else
 		log_warning("%s: unexpected EOF in data, record type %d length %zu", s->path, head[0], len);
 	return NEXT_BAD;
@@ -55,11 +55,13 @@ follow(struct show *s, const struct rec *r)
 {
 	int64_t to;
 
-	if (!span_to_i64(span_trim(r->payload), &to) || to < 0) {
-		log_warning("%s: malformed pointer record value: %.*s", s->path, SPAN_ARG(r->payload));
+	const struct span text = span_trim(r->payload);
+
+	if (!span_to_i64(text, &to) || to < 0) {
+		log_warning("%s: malformed pointer record value: %.*s", s->path, SPAN_ARG(text));
 		return false;
 	}
-	if (to != 0 && to <= r->offset && ++s->reader.back_jumps > 10000) {
+	if (to != 0 && to <= r->offset && s->reader.back_jumps++ > 10000) {
 		log_warning("%s: too many reverse jump records", s->path);
 		return false;
 	}
@@ -160,7 +162,11 @@ put_record(struct show *s, const struct rec *r)
 {
 	struct err why = {0};
 
-	if ((s->flags & SHOW_ENVELOPE) == 0)
+	unsigned wanted = SHOW_ENVELOPE;
+
+	if (s->content && !s->extracted)	/* what stands in the text goes with the text */
+		wanted = SHOW_HEADER | (s->text.body_started ? SHOW_BODY : 0);
+	if ((s->flags & wanted) == 0)
 		return;
 	put_prefix(s, r);
 	buf_reset(&s->line);
@@ -177,6 +183,10 @@ take_size(struct show *s, const struct rec *r)
 {
 	struct rec_size size;
 
+	if (s->size.data_size > 0) {
+		(void)fflush(stdout);
+		log_warning("file contains multiple size records");
+	}
 	if (!rec_parse_size(r->payload, &size) || size.data_size <= 0 || size.data_offset <= 0) {
 		put_record(s, r);
 		(void)fflush(stdout);
@@ -205,10 +215,10 @@ take_content_marker(struct show *s, const struct rec *r)
 static bool
 take_extracted_marker(struct show *s, const struct rec *r)
 {
-	if (s->line_open)
+	if (s->line_open && (s->flags & SHOW_ENVELOPE) != 0)
 		(void)putchar('\n');
 	if (!s->content || s->extracted)
-		warn(s, "out-of-order message extracted marker");
+		warn(s, "out-of-order extracted segment marker");
 	s->extracted = true;
 	put_marker(s, r, "HEADER EXTRACTED");
 	return (s->flags & SHOW_ENVELOPE) != 0;
@@ -262,33 +272,42 @@ take(struct show *s, const struct rec *r, struct err *e)
 	}
 }
 
-/* Judged by the first record; of a file that is read from its middle nothing can be said. */
+/* Judged by the first byte; of a file that is read from its middle nothing can be said. */
 static bool
-first_fits(struct show *s, const struct rec *r)
+first_fits(struct show *s)
 {
-	if (s->start != 0)
+	unsigned char type;
+
+	if (s->start != 0 || pread(s->reader.fd, &type, 1, 0) != 1)
 		return true;
-	if (r->type != 0 && !rec_type_in(r->type, rec_types_envelope)) {
+	if (type != 0 && !rec_type_in((enum rec_type)type, rec_types_envelope)) {
 		log_warning("%s: input is not a valid queue file", s->path);
 		return false;
 	}
-	if (s->flags & SHOW_ENVELOPE)
-		(void)printf("*** ENVELOPE RECORDS %s ***\n", s->path);
 	return true;
+}
+
+static void
+put_start(const struct show *s)
+{
+	if (s->start == 0 && (s->flags & SHOW_ENVELOPE) != 0)
+		(void)printf("*** ENVELOPE RECORDS %s ***\n", s->path);
 }
 
 bool
 show_file(int fd, const char *path, unsigned flags, int64_t start, struct err *e)
 {
 	struct show s = { .path = path, .flags = flags, .start = start, .text = { .flags = flags } };
-	enum next status;
+	enum next status = NEXT_END;
 	struct rec r;
 	bool first = true;
 
 	rec_reader_init(&s.reader, fd, start);
-	while ((status = next(&s, &r)) == NEXT_RECORD) {
-		if (first && !first_fits(&s, &r))
-			break;
+	const bool fits = first_fits(&s);
+
+	while (fits && (status = next(&s, &r)) == NEXT_RECORD) {
+		if (first)
+			put_start(&s);
 		first = false;
 		if (!take(&s, &r, e))
 			break;

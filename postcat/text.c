@@ -25,7 +25,7 @@ enum text_verdict
 text_filter_next(struct text_filter *f, const struct rec *r)
 {
 	const bool header = looks_like_header(r->payload);
-	const bool piece = f->last == REC_CONT;
+	const bool piece = f->last == REC_CONT && (f->flags & (SHOW_OFFSET | SHOW_PHYSICAL)) == 0;	/* else a line of its own */
 
 	f->last = r->type;
 	if ((f->flags & (SHOW_HEADER | SHOW_BODY)) == (SHOW_HEADER | SHOW_BODY))

@@ -31,64 +31,69 @@ static const char *const summaries[TALLIES] = {
 };
 
 static bool
-failed(const char *what, const char *queue, const char *id)
+failed(const char *what, const char *path)
 {
 	if (errno != ENOENT)
-		log_warning("%s %s/%s: %s", what, queue, id, strerror(errno));
+		log_warning("%s %s: %s", what, path, strerror(errno));
 	return false;
 }
 
 static bool
-do_delete(const char *queue, const char *id)
+do_delete(const char *path, const char *id)
 {
 	static const char *const logs[] = { "defer", "bounce", "trace" };
-	char path[QUEUE_PATH_MAX];
 	struct stat st;
 
-	queue_path(path, queue, id);
-	if (lstat(path, &st) != 0)
-		return failed("look up", queue, id);
-	for (size_t i = 0; i < sizeof logs / sizeof *logs; i++)
+	if (lstat(path, &st) != 0 || S_ISDIR(st.st_mode))
+		return failed("look up", path);
+	for (size_t i = 0; i < sizeof logs / sizeof *logs && queue_id_valid(span_str(id)); i++)
 		if (!queue_unlink(logs[i], id))
-			(void)failed("remove", logs[i], id);
-	return queue_unlink(queue, id) || failed("remove", queue, id);
+			(void)failed("remove log of", path);
+	return unlink(path) == 0 || failed("remove", path);
 }
 
 static bool
-move(const char *queue, const char *id, const char *to)
+move(const char *path, const char *id, const char *queue)
 {
-	return queue_rename(id, queue, to) || failed("rename", queue, id);
+	char to[QUEUE_PATH_MAX];
+	struct stat st;
+
+	queue_path(to, queue, id);
+	if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+		return failed("look up", path);
+	return rename(path, to) == 0 || (errno == ENOENT && queue_make_dirs(queue, id) && rename(path, to) == 0) || failed("rename", path);
 }
 
 /* pickup(8) looks at files in maildrop by age. */
 static bool
-do_requeue(const char *queue, const char *id)
+do_requeue(const char *path, const char *id)
 {
-	char path[QUEUE_PATH_MAX];
+	char to[QUEUE_PATH_MAX];
 
-	if (!move(queue, id, "maildrop"))
+	if (!move(path, id, "maildrop"))
 		return false;
-	queue_path(path, "maildrop", id);
-	if (utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW) != 0)
-		(void)failed("reset time of", "maildrop", id);
+	queue_path(to, "maildrop", id);
+	if (utimensat(AT_FDCWD, to, NULL, AT_SYMLINK_NOFOLLOW) != 0)
+		(void)failed("reset time of", to);
 	return true;
 }
 
-static bool do_hold(const char *queue, const char *id) { return move(queue, id, "hold"); }
-static bool do_release(const char *queue, const char *id) { return move(queue, id, "deferred"); }
+static bool do_hold(const char *path, const char *id) { return move(path, id, "hold"); }
+static bool do_release(const char *path, const char *id) { return move(path, id, "deferred"); }
 
 static bool
-do_expire(const char *queue, const char *id)
+do_expire(const char *path, const char *id)
 {
 	struct stat st;
-	int fd = queue_open(queue, id, O_RDONLY | O_NONBLOCK, 0);
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 
+	(void)id;
 	if (fd < 0)
-		return failed("open", queue, id);
+		return failed("open", path);
 	bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & QUEUE_MODE_EXPIRE) == 0;
 
 	if (ok && fchmod(fd, (st.st_mode & 07777) | QUEUE_MODE_EXPIRE) != 0)
-		ok = failed("change mode of", queue, id);
+		ok = failed("change mode of", path);
 	(void)close(fd);
 	return ok;
 }
@@ -97,7 +102,7 @@ static const struct action {
 	int letter;
 	enum tally tally;
 	const char *done;
-	bool (*run)(const char *queue, const char *id);
+	bool (*run)(const char *path, const char *id);
 	const char *queues[6];
 } actions[] = {
 	{ 'd', DELETED, "removed", do_delete, { "maildrop", "incoming", "active", "deferred", "hold" } },
@@ -129,18 +134,16 @@ action_use(int letter)
 
 /* Do it to one message, if it is there and meant. */
 static bool
-run_one(const struct action *a, const char *queue, const char *id)
+run_one(const struct action *a, const char *queue, const char *id, const char *path)
 {
-	char path[QUEUE_PATH_MAX];
 	struct stat st;
 
-	queue_path(path, queue, id);
 	if ((dry_run || !selection_is_empty(&selection)) && (lstat(path, &st) != 0 || !S_ISREG(st.st_mode)))
 		return false;
 	if (!selection_has_file(&selection, queue, id, time(NULL)))
 		return false;
 	if (!dry_run)
-		return a->run(queue, id);
+		return a->run(path, id);
 	(void)printf("%s %s: would be %s\n", queue, id, a->done);
 	return true;
 }
@@ -148,11 +151,14 @@ run_one(const struct action *a, const char *queue, const char *id)
 static bool
 run_on_id(const struct action *a, const char *id, const struct queues *queues)
 {
+	char path[QUEUE_PATH_MAX];
 	bool found = false;
 
-	for (const char *const *q = a->queues; *q != NULL; q++)
-		if (queues_have(queues, *q) && run_one(a, *q, id))
+	for (const char *const *q = a->queues; *q != NULL; q++) {
+		queue_path(path, *q, id);
+		if (queues_have(queues, *q) && run_one(a, *q, id, path))
 			found = true;
+	}
 	return found;
 }
 
@@ -183,19 +189,22 @@ progress(const struct action *a, const char *queue)
 		(void)fprintf(stderr, "\r%s: %lu %s ", queue, tallies[a->tally].n, a->done);
 }
 
-static void
-run_on_queue(const struct action *a, const char *queue)
-{
-	struct queue_scan *scan = queue_scan_open(queue);
-	const char *id;
+static struct {
+	const struct action *action;
+	const char *queue;
+} all;
 
-	while (interrupted == 0 && queue_scan_next(scan, &id)) {
-		if (!run_one(a, queue, id))
-			continue;
-		tallies[a->tally].n++;
-		progress(a, queue);
+/* A file of the queue, wherever in it: hash_queue_depth may have been another one when it was made. */
+static void
+run_on_file(const char *path, const char *name, const struct stat *st)
+{
+	(void)st;
+	if (all.action->letter != 'd' && !queue_id_valid(span_str(name))) {
+		log_warning("bogus file name: %s", path);
+	} else if (run_one(all.action, all.queue, name, path)) {
+		tallies[all.action->tally].n++;
+		progress(all.action, all.queue);
 	}
-	queue_scan_close(&scan);
 }
 
 void
@@ -210,8 +219,11 @@ action_on_all(int letter, const struct queues *queues)
 	unsigned long before = tallies[a->tally].n;
 
 	for (const char *const *q = a->queues; *q != NULL; q++)
-		if (queues_have(queues, *q))
-			run_on_queue(a, *q);
+		if (queues_have(queues, *q)) {
+			all.action = a;
+			all.queue = *q;
+			structure_walk(*q, run_on_file);
+		}
 	if (tallies[a->tally].n / PROGRESS_STEP > before / PROGRESS_STEP && isatty(STDERR_FILENO))
 		(void)fputc('\n', stderr);
 }

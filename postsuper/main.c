@@ -102,7 +102,7 @@ carry_out_stdin(int letter, const struct queues *queues)
 	ssize_t n;
 
 	while (interrupted == 0 && (n = getline(&line, &cap, stdin)) > 0) {
-		struct span id = span_rtrim(span(line, (size_t)n));
+		struct span id = span(line, (size_t)n - (line[n - 1] == '\n'));
 
 		line[id.n] = '\0';
 		if (queue_id_valid(id))
@@ -133,8 +133,10 @@ fix_structure(const struct queues *queues, unsigned flags, bool ids_given)
 
 	if (renamed == 0)
 		return;
-	log_info("Renamed to match inode number: %lu message%s", renamed, renamed == 1 ? "" : "s");
+	if (!ids_given)
+		log_info("Renamed to match inode number: %lu message%s", renamed, renamed == 1 ? "" : "s");
 	if (ids_given) {
+		log_warning("OPERATION INCOMPLETE -- RERUN COMMAND TO FIX THE QUEUE FIRST");
 		log_error("QUEUE FILE NAMES WERE CHANGED TO MATCH INODE NUMBERS");
 		log_fatal("CHECK YOUR QUEUE IDS AND RE-ISSUE THE COMMAND");
 	}

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "base/span.h"
 #include "mail/queue.h"
@@ -39,6 +40,11 @@ enum {
 	STRUCTURE_FIX_LONG = 2,		/* -S: long queue IDs too must be made for the file's inode */
 	STRUCTURE_PURGE = 4,		/* -p */
 };
+/* Every regular file of a queue, whatever directory of it it is in. What is neither file nor directory is removed, and so
+ * are directories that are not the queue's own. */
+typedef void (*structure_file_fn)(const char *path, const char *name, const struct stat *);
+void	structure_walk(const char *queue, structure_file_fn);
+
 /* Number of messages that have a new name. */
 unsigned long structure_check(const struct queues *, unsigned flags);
 

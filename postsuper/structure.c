@@ -20,6 +20,7 @@
 #include "conf/conf.h"
 #include "postsuper/postsuper.h"
 
+#define NAME_MIN	6u
 #define PURGE_AGE	(7 * 86400)
 #define DEPTH_MAX	8		/* of directories that are looked into */
 #define PATH_SIZE	(QUEUE_PATH_MAX + 256)
@@ -107,11 +108,30 @@ purged(const char *path, const struct stat *st)
 	const bool unfinished = now.messages && (st->st_mode & QUEUE_MODE_READY) != QUEUE_MODE_READY &&
 	    st->st_mtime < time(NULL) - PURGE_AGE;
 
-	if ((now.flags & STRUCTURE_PURGE) == 0 || (S_ISREG(st->st_mode) && !unfinished))
+	if ((now.flags & STRUCTURE_PURGE) == 0 || !unfinished)
 		return false;
 	if (unlink(path) != 0)
 		say("remove", path);
 	return true;
+}
+
+/* A queue ID, with room for a time and an inode where it names a message. */
+static bool
+is_name(struct span name)
+{
+	return queue_id_valid(name) && (!now.messages || name.n >= NAME_MIN);
+}
+
+/* Does the name of an unfinished rename say what it must? */
+static bool
+is_right(struct span id, const char *path, const struct stat *st)
+{
+	char right[QUEUE_ID_MAX];
+
+	if (!now.messages || !name_for_inode(right, id, st->st_ino, true, conf.enable_long_queue_ids))
+		return true;
+	log_warning("name/inode mismatch: %s", path);
+	return false;
 }
 
 static void
@@ -122,9 +142,9 @@ check_file(const char *path, const char *name, const struct stat *st)
 
 	if (purged(path, st))
 		return;
-	if (name_unfinished(span_str(name), &unmarked))
-		now.renamed += fix;		/* an earlier run was interrupted */
-	else if (!queue_id_valid(span_str(name)))
+	if (fix && name_unfinished(span_str(name), &unmarked))
+		now.renamed += now.messages && is_right(unmarked, path, st);	/* an earlier run was interrupted */
+	else if (!queue_id_valid(span_str(name)) || (fix && !is_name(span_str(name))))
 		log_warning("bogus file name: %s", path);
 	else if (fix && S_ISREG(st->st_mode))
 		check_name(path, name, st);
@@ -137,11 +157,12 @@ finish_file(const char *path, const char *name, const struct stat *st)
 	struct span unmarked;
 	char id[256];
 
-	(void)st;
 	if (name_unfinished(span_str(name), &unmarked)) {
+		if (now.messages && !is_right(unmarked, path, st))
+			return;
 		(void)snprintf(id, sizeof id, "%.*s", SPAN_ARG(unmarked));
 		(void)rename_safely(path, now.queue, id);
-	} else if (!queue_id_valid(span_str(name))) {
+	} else if (!is_name(span_str(name))) {
 		log_warning("bogus file name: %s", path);
 	}
 }
@@ -161,8 +182,6 @@ belongs(const char *name, int depth)
 {
 	return name[1] == '\0' && is_hashed(now.queue) && depth < conf.hash_queue_depth;
 }
-
-typedef void (*file_fn)(const char *path, const char *name, const struct stat *);
 
 static char **
 names_in(const char *path, size_t *n)
@@ -186,7 +205,7 @@ names_in(const char *path, size_t *n)
 
 /* The names are read first: files that are renamed must not be met again. */
 static void
-walk(const char *dir, int depth, file_fn fn)
+walk(const char *dir, int depth, structure_file_fn fn)
 {
 	size_t n;
 	char **names = names_in(dir, &n), path[PATH_SIZE];
@@ -196,12 +215,15 @@ walk(const char *dir, int depth, file_fn fn)
 		(void)snprintf(path, sizeof path, "%s/%s", dir, names[i]);
 		if (interrupted != 0 || lstat(path, &st) != 0) {
 			/* gone, or we are to end */
-		} else if (!S_ISDIR(st.st_mode)) {
+		} else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+			if (!dry_run && unlink(path) != 0)
+				say("remove", path);
+		} else if (S_ISREG(st.st_mode)) {
 			fn(path, names[i], &st);
 		} else {
 			if (names[i][1] == '\0' && depth < DEPTH_MAX)
 				walk(path, depth + 1, fn);
-			if (!belongs(names[i], depth) && rmdir(path) != 0)
+			if (!dry_run && !belongs(names[i], depth) && rmdir(path) != 0)
 				say("remove subdirectory", path);
 		}
 		free(names[i]);
@@ -209,14 +231,19 @@ walk(const char *dir, int depth, file_fn fn)
 	free(names);
 }
 
-static void
-walk_queues(const struct queues *queues, file_fn fn)
+void
+structure_walk(const char *queue, structure_file_fn fn)
 {
-	for (size_t i = 0; i < queues->n && interrupted == 0; i++) {
-		now.queue = queues->name[i];
-		now.messages = holds_messages(now.queue);
-		walk(now.queue, 0, fn);
-	}
+	now.queue = queue;
+	now.messages = holds_messages(queue);
+	walk(queue, 0, fn);
+}
+
+static void
+walk_queues(const struct queues *queues, structure_file_fn fn)
+{
+	for (size_t i = 0; i < queues->n && interrupted == 0; i++)
+		structure_walk(queues->name[i], fn);
 }
 
 unsigned long

@@ -123,7 +123,7 @@ rec_parse_attr(struct span payload, struct span *name, struct span *value)
 		return false;
 	*name = span_trim(left);
 	*value = span_trim(rest);
-	return name->n > 0;
+	return name->n > 0 && span_find_any(*name, " \t\r\n\v\f") == name->n;
 }
 
 void
