@@ -89,7 +89,8 @@ take_envelope(struct message *m, const struct rec *r)
 
 	switch (r->type) {
 	case REC_SIZE:
-		if (!rec_parse_size(r->payload, &size) || size.data_size < 0 || size.data_offset <= 0 || size.rcpt_count < 0)
+		if (!rec_parse_size(r->payload, &size) || size.data_size <= 0 || size.data_offset <= 0 || size.rcpt_count < 0 ||
+		    (size.qmgr_flags & ~(int64_t)(REC_QMGR_MIXED | 15 << 1)) != 0)
 			return false;
 		m->data_offset = size.data_offset;
 		m->data_size = size.data_size;
@@ -107,6 +108,9 @@ take_envelope(struct message *m, const struct rec *r)
 		m->create_time = number(r->payload, m->create_time);
 		return true;
 	case REC_FROM:
+		if (m->have_sender)
+			return false;
+		m->have_sender = true;
 		m->sender = span_copy(r->payload, m->mem);
 		return true;
 	case REC_ATTR:
@@ -176,7 +180,7 @@ take_recipient_record(struct message *m, struct reading *in, const struct rec *r
 	case REC_DONE:
 	case REC_CANCELED:
 		take_recipient(in, r);
-		return true;
+		return m->have_sender;
 	case REC_ORIG_RCPT:
 		in->next.original = span_copy(r->payload, in->mem);
 		return true;
@@ -432,8 +436,8 @@ admit(const struct activation *a)
 	bool ok = read_batch(m, a->fd, BATCH_RECIPIENTS, &in);
 
 	(void)close(a->fd);
-	if (ok && (m->data_offset <= 0 || m->arrival.tv_sec == 0)) {
-		m->corrupt_why = "no size or time record in the envelope";
+	if (ok && (m->data_offset <= 0 || m->arrival.tv_sec == 0 || !m->have_sender)) {
+		m->corrupt_why = "no size, time or sender record in the envelope";
 		vec_free(&in.all);
 		arena_free(&in.mem);
 		ok = false;

@@ -97,7 +97,7 @@ struct message {
 	struct span sasl_method, sasl_username, sasl_sender, log_ident, rewrite_context;
 	size_t entries;			/* not finished yet */
 	unsigned logs;			/* DELIVERY_LOG_* that exist, or may exist */
-	bool deferred, expire, fresh;	/* fresh: no log of an earlier attempt can exist */
+	bool deferred, expire, have_sender, fresh;	/* fresh: no log of an earlier attempt can exist */
 	struct vec logged;		/* expired: offsets of the recipients that the defer log names, in order */
 	const char *corrupt_why;	/* found out while deliveries were under way */
 };

@@ -97,7 +97,7 @@ rec_parse_size(struct span payload, struct rec_size *out)
 	size_t n = 0;
 
 	while (n < 6 && span_take_word(&payload, " ", &word))
-		if (!span_to_i64(word, fields[n++]))
+		if (!span_to_i64(word, fields[n]) || *fields[n] > REC_OFFSET_MAX || *fields[n++] < -REC_OFFSET_MAX)
 			return false;
 	if (n < 5)
 		s.cont_length = s.data_size;
@@ -192,7 +192,7 @@ follow(struct rec_reader *r, const struct rec *p, struct err *e)
 {
 	int64_t to;
 
-	if (!span_to_i64(span_trim(p->payload), &to) || to < 0)
+	if (!span_to_i64(span_trim(p->payload), &to) || to < 0 || to > REC_OFFSET_MAX)
 		return err_perm(e, "queue file has a bad pointer record");
 	if (to == 0)
 		return true;

@@ -30,6 +30,7 @@ extern const char rec_types_envelope[], rec_types_content[], rec_types_extracted
 #define REC_MAX_PAYLOAD	((size_t)1 << 28)
 #define REC_SIZE_LENGTH	95u		/* payload of a C record */
 #define REC_POINTER_LENGTH 15u
+#define REC_OFFSET_MAX	((int64_t)1 << 60)	/* two of them can be added */
 #define REC_LINE_MAX	2048u		/* longest text record we write; longer lines go on in L records */
 
 void	rec_put(struct buf *, enum rec_type, struct span payload);
