@@ -15,13 +15,14 @@
 
 struct row {
 	struct span name;		/* ".example.com" for what is below it */
-	size_t subdomains;		/* of a parent */
+	size_t subdomains;		/* of a parent: one label deeper */
 	unsigned long total, bucket[BUCKETS_MAX];
 };
 
 struct table {
 	const struct shape *shape;
 	struct hash *rows;
+	struct hash *children;		/* names that were counted as a subdomain of what they are in */
 	struct row all;
 	struct arena *mem;
 };
@@ -35,6 +36,7 @@ table_new(const struct shape *shape)
 		log_out_of_memory();
 	t->shape = shape;
 	t->rows = hash_new();
+	t->children = hash_new();
 	t->mem = arena_new();
 	t->all.name = SPAN("TOTAL");
 	return t;
@@ -46,6 +48,7 @@ table_free(struct table **t)
 	if (*t == NULL)
 		return;
 	hash_free(&(*t)->rows, NULL);
+	hash_free(&(*t)->children, NULL);
 	arena_free(&(*t)->mem);
 	free(*t);
 	*t = NULL;
@@ -59,11 +62,10 @@ add(struct row *r, size_t bucket)
 }
 
 static struct row *
-row_of(struct table *t, struct span name, bool *is_new)
+row_of(struct table *t, struct span name)
 {
 	struct row *r = hash_get(t->rows, name);
 
-	*is_new = r == NULL;
 	if (r == NULL) {
 		r = ARENA_NEW(t->mem, struct row);
 		r->name = span_copy(name, t->mem);
@@ -74,18 +76,21 @@ row_of(struct table *t, struct span name, bool *is_new)
 
 /* Parents are what follows each dot; the top level is not one. */
 static void
-count_parents(struct table *t, struct span domain, size_t bucket, bool new_domain)
+count_parents(struct table *t, struct span domain, size_t bucket)
 {
-	bool unused;
+	size_t label = 0;		/* where the label in front of the dot begins */
 
 	for (size_t i = 0; i < domain.n; i++) {
-		struct span parent = span_from(domain, i);
+		struct span parent = span_from(domain, i), child = span_from(domain, label);
 
-		if (domain.p[i] != '.' || i == 0 || !span_has(span_from(parent, 1), '.'))
+		if (domain.p[i] != '.')
 			continue;
-		struct row *r = row_of(t, parent, &unused);
+		label = i + 1;
+		if (i == 0 || !span_has(span_from(parent, 1), '.'))
+			continue;
+		struct row *r = row_of(t, parent);
 
-		r->subdomains += new_domain;
+		r->subdomains += hash_put(t->children, child, r) == NULL;
 		add(r, bucket);
 	}
 }
@@ -93,13 +98,10 @@ count_parents(struct table *t, struct span domain, size_t bucket, bool new_domai
 void
 table_count(struct table *t, struct span domain, size_t bucket)
 {
-	bool is_new;
-	struct row *r = row_of(t, domain, &is_new);
-
-	add(r, bucket);
+	add(row_of(t, domain), bucket);
 	add(&t->all, bucket);
 	if (t->shape->parents)
-		count_parents(t, domain, bucket, is_new);
+		count_parents(t, domain, bucket);
 }
 
 /* Most first; then the shorter name, then the alphabet. */

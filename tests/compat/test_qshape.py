@@ -22,7 +22,7 @@ MAIL = [  # queue, domain, age in seconds, messages
 CASES = [[], ["-s"], ["-p"], ["-p", "-m", "2"], ["-p", "-m", "1"], ["-p", "-m", "3"], ["-s", "-p", "-m", "1"], ["-b", "4"], ["-b", "12", "-w", "100"],
          ["-b", "20", "-w", "132"], ["-t", "1"], ["-t", "30"], ["-l"], ["-l", "-t", "10", "-b", "3"], ["-b", "1"], ["-b", "2"], ["-w", "60"], ["-w", "90"],
          ["-b", "14"], ["deferred"], ["deferred", "active"], ["hold"], ["saved"], ["-p", "-m", "1", "deferred", "hold"],
-         ["@active"], ["-n", "2", "-N", "3"], ["-lp", "-m2", "incoming", "active", "deferred", "hold"]]
+         ["@active"], ["-n", "2", "-N", "3"], ["-l", "-p", "-m", "2", "incoming", "active", "deferred", "hold"]]
 
 
 @pytest.fixture(scope="module")
