@@ -71,7 +71,7 @@ def test_hostile_files(road):
     i.sink.wait(len(range(0, len(bad), 5)))
     assert all(m.rcpts[0].startswith("good") for m in i.sink.messages)
     wait_for(lambda: not i.queue_files("incoming", "active", "deferred"), 20,
-             lambda_text(lambda: {bad.get(k, k): v for k, v in i.queue_files("incoming", "active", "deferred").items()}))
+             Late(lambda: {bad.get(k, k): v for k, v in i.queue_files("incoming", "active", "deferred").items()}))
     assert {bad[n] for n in i.queue_files("corrupt")} == set(bad.values())
     lines = i.log_lines(mark)
     for name, shape in bad.items():
@@ -81,7 +81,7 @@ def test_hostile_files(road):
         os.unlink(f"{i.queue}/corrupt/{name}")
 
 
-class lambda_text:
+class Late:
     """A text that is made when it is needed."""
 
     def __init__(self, fn):
