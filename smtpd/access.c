@@ -289,9 +289,11 @@ access_result(struct check *c, const char *table, struct span key, struct span v
 	int64_t code;
 
 	if (!span_take_word(&rest, " \t", &word)) {
-		log_warning("access table %s entry %.*s has empty value", table, SPAN_ARG(key));
+		log_warning("access table %s entry %.*s has empty value", table, SPAN_ARG(value));
 		return OK;
 	}
+	if (ascii_space(value.p[0]))
+		return result_rules(c, table, value);
 	r.text = span_trim(rest);
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
 		r.verb = verbs[i].verb;

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <string.h>
+
 #include "base/log.h"
 #include "conf/conf.h"
 #include "map/maps.h"
@@ -77,6 +79,18 @@ log_hidden(const struct smtpd *s)
 	buf_free(&b);
 }
 
+/* What could be taken for syntax in a header, a log line or a request becomes '?'. */
+static const char *
+neutral(struct span name, struct arena *mem)
+{
+	char *text = span_cstr(span_printable(name, mem), mem);
+
+	for (char *p = text; *p != '\0'; p++)
+		if (strchr(" <>()\\\";@", *p) != NULL)
+			*p = '?';
+	return text;
+}
+
 /* Common part: syntax, reset, restrictions. False: replied. */
 static bool
 greeting(struct smtp_server *server, struct span args, const char *name)
@@ -95,7 +109,7 @@ greeting(struct smtp_server *server, struct span args, const char *name)
 			buf_byte(&joined, ' ');
 		buf_span(&joined, word);
 	}
-	helo = span_cstr(span_printable(buf_view(&joined), s->mem), s->mem);
+	helo = neutral(buf_view(&joined), s->mem);
 	buf_free(&joined);
 	if (!conf.smtpd_delay_reject && (reply = check_helo(s, helo)) != NULL) {
 		smtp_server_reply(server, "%s", reply);

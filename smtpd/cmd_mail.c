@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -199,6 +200,7 @@ bool
 cmd_mail(struct smtp_server *server, struct span args)
 {
 	struct smtpd *s = smtpd_of(server);
+	static unsigned transactions;
 	struct mail_args a = { .s = s };
 	struct span word;
 
@@ -230,6 +232,8 @@ cmd_mail(struct smtp_server *server, struct span args)
 		return false;
 	}
 	s->arrival = clock_wall();
+	s->instance = arena_printf(s->tmem, "%x.%lx.%lx.%x", (unsigned)getpid(), (unsigned long)s->arrival.tv_sec,
+	    (unsigned long)s->arrival.tv_usec, transactions++);
 	s->rewrite_context = rewrite_context(s);
 	smtp_server_reply(server, "250 2.1.0 Ok");
 	return true;

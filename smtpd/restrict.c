@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "mail/verify_client.h"
 #include "smtp/address.h"
+#include "smtpd/policy.h"
 #include "smtpd/restrict.h"
 
 #define RECURSION_MAX	100		/* classes and access results inside each other */
@@ -61,6 +62,7 @@ static void
 parse_rule(struct span *in, struct span word, bool with_tables, struct rule *rule)
 {
 	struct span arg, ahead = *in;
+	struct err e = {0};
 
 	rule->word = strdup_span(word);
 	rule->r = restriction_find(word);
@@ -73,6 +75,8 @@ parse_rule(struct span *in, struct span word, bool with_tables, struct rule *rul
 		return;
 	*in = ahead;
 	rule->arg = strdup_span(arg);
+	if ((rule->r->flags & ARG_SERVER) != 0 && with_tables && (rule->policy = policy_open(rule->arg, &e)) == NULL)
+		log_fatal("%s", e.text);
 	if ((rule->r->flags & ARG_MAP) != 0 && with_tables && span_has(arg, ':'))
 		rule->maps = maps_open(rule->word, rule->arg, MAP_FOLD | MAP_UTF8);
 }
@@ -105,6 +109,7 @@ rules_free(struct rules **rp)
 		free((void *)(uintptr_t)r->arg);
 		if (r->maps != NULL)
 			maps_free(&r->maps);
+		policy_close(&r->policy);
 	}
 	free((*rp)->p);
 	free(*rp);
@@ -120,7 +125,7 @@ check_argument(struct check *c, const struct rule *r, bool *skip)
 		log_warning("restriction %s: bad argument \"%s\": need maptype:mapname", r->word, r->arg != NULL ? r->arg : "");
 		return check_config_error(c);
 	}
-	if ((r->r->flags & ARG_SERVER) != 0 && (r->arg == NULL || strchr(r->arg, ':') == NULL)) {
+	if ((r->r->flags & ARG_SERVER) != 0 && r->policy == NULL) {
 		log_warning("restriction %s must be followed by transport:server", r->word);
 		return check_config_error(c);
 	}
@@ -197,9 +202,9 @@ rules_run(struct check *c, const struct rules *rules)
 			s->warn_if_reject++;
 			r = &rules->p[++i];
 		}
-		if (r->r != NULL && (r->r->flags & IS_FINAL) != 0 && i + 1 < rules->n && s->warn_if_reject == 0)
-			log_warning("restriction `%s' after `%s' is ignored", rules->p[i + 1].word, r->word);
 		v = run_rule(c, r);
+		if (r->r != NULL && (r->r->flags & IS_FINAL) != 0 && i + 1 < rules->n && s->warn_if_reject == 0)
+			log_warning("restriction `%s' after `%s' is ignored", rules->p[i + 1].word, r->r->name);
 		if (warn)
 			s->warn_if_reject--;
 	}

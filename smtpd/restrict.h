@@ -50,6 +50,7 @@ struct rule {
 	const struct restriction *r;	/* NULL: class, bare table or unknown word */
 	const char *word, *arg;
 	struct maps *maps;		/* ARG_MAP, bare tables */
+	struct policy *policy;		/* ARG_SERVER */
 	struct rules *class;
 };
 
@@ -136,6 +137,7 @@ enum verdict restrict_helo_access(struct check *, const struct rule *);
 enum verdict restrict_address_access(struct check *, const struct rule *);
 enum verdict restrict_etrn_access(struct check *, const struct rule *);
 enum verdict restrict_server_access(struct check *, const struct rule *);
+enum verdict restrict_policy(struct check *, const struct rule *);
 enum verdict restrict_rbl(struct check *, const struct rule *);
 enum verdict restrict_rhsbl(struct check *, const struct rule *);
 bool	smtpd_client_is_own(const struct smtpd *);	/* permit_inet_interfaces */

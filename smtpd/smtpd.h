@@ -55,6 +55,7 @@ struct smtpd {
 	const char *server_address, *server_port;
 	const char *helo;		/* NULL: none yet */
 	const char *protocol;		/* "SMTP", "ESMTP" */
+	const char *sasl_method, *sasl_username;	/* NULL: not authenticated */
 	unsigned ehlo_hidden;		/* EHLO_* bits that are not announced */
 	bool trusted_events;		/* no rate limits for this client */
 	bool forbid_bare_lf, note_bare_lf, reject_bare_lf, saw_bare_lf;
@@ -68,6 +69,7 @@ struct smtpd {
 	const char *sender_text;	/* the same as a string */
 	const char *encoding;		/* "7bit", "8bit" or NULL */
 	const char *envelope_id, *sasl_sender;
+	const char *instance;		/* names the transaction to policy servers; NULL: none yet */
 	unsigned ret_flags;
 	int64_t announced_size, size;
 	bool smtputf8;

@@ -213,6 +213,7 @@ peer_connect(struct peer *p, const char *what, int64_t ms)
 		p->stream = stream_new(fd);
 		p->owner = getpid();
 		p->opened = clock_ms();
+		p->requests = 0;
 	}
 	stream_set_timeout(p->stream, ms);
 	stream_set_deadline(p->stream, end);

@@ -1,7 +1,7 @@
 /*
- * peer.h - connections to servers of lookup tables (tcp:, socketmap:, memcache:). One a server and process, shared by
+ * peer.h - connections to servers of lookup tables (tcp:, socketmap:, memcache:) and to policy servers. One a server and process, shared by
  * all tables that name it, kept open, never used by another process than the one that made it.
- * Between the files of lib/map only. What a server says is untrusted: each reader has its own limits.
+ * What a server says is untrusted: each reader has its own limits.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -23,6 +23,7 @@ struct peer {
 	pid_t owner;
 	int64_t opened, used;	/* clock_ms() */
 	unsigned uses;
+	unsigned requests;	/* on this connection; the user counts them */
 	struct peer *next;
 };
 
