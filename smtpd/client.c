@@ -123,5 +123,6 @@ smtpd_client_find(struct smtpd *s, const struct session *session)
 			remember(c);
 		}
 	}
+	c->peer = c->address;
 	smtpd_client_set_id(s);
 }

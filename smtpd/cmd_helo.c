@@ -20,8 +20,8 @@ static const struct {
 	{ "8bitmime", EHLO_8BITMIME }, { "chunking", EHLO_CHUNKING }, { "dsn", EHLO_DSN },
 	{ "enhancedstatuscodes", EHLO_STATUSCODES }, { "etrn", EHLO_ETRN }, { "pipelining", EHLO_PIPELINING },
 	{ "silent-discard", EHLO_SILENT }, { "size", EHLO_SIZE }, { "smtputf8", EHLO_SMTPUTF8 }, { "vrfy", EHLO_VRFY },
-	{ "auth", EHLO_OTHER }, { "requiretls", EHLO_OTHER }, { "starttls", EHLO_OTHER }, { "verp", EHLO_OTHER },
-	{ "xclient", EHLO_OTHER }, { "xforward", EHLO_OTHER },
+	{ "auth", EHLO_OTHER }, { "requiretls", EHLO_OTHER }, { "starttls", EHLO_OTHER }, { "verp", EHLO_VERP },
+	{ "xclient", EHLO_XCLIENT }, { "xforward", EHLO_XFORWARD },
 };
 
 void
@@ -79,9 +79,8 @@ log_hidden(const struct smtpd *s)
 	buf_free(&b);
 }
 
-/* What could be taken for syntax in a header, a log line or a request becomes '?'. */
-static const char *
-neutral(struct span name, struct arena *mem)
+const char *
+smtpd_neutral(struct span name, struct arena *mem)
 {
 	char *text = span_cstr(span_printable(name, mem), mem);
 
@@ -109,7 +108,7 @@ greeting(struct smtp_server *server, struct span args, const char *name)
 			buf_byte(&joined, ' ');
 		buf_span(&joined, word);
 	}
-	helo = neutral(buf_view(&joined), s->mem);
+	helo = smtpd_neutral(buf_view(&joined), s->mem);
 	buf_free(&joined);
 	if (!conf.smtpd_delay_reject && (reply = check_helo(s, helo)) != NULL) {
 		smtp_server_reply(server, "%s", reply);
@@ -156,6 +155,7 @@ cmd_ehlo(struct smtp_server *server, struct span args)
 		buf_str(&b, "\r\n250 VRFY");
 	if ((hidden & EHLO_ETRN) == 0)
 		buf_str(&b, "\r\n250 ETRN");
+	smtpd_xclient_announce(s, &b);
 	if ((hidden & EHLO_STATUSCODES) == 0)
 		buf_str(&b, "\r\n250 ENHANCEDSTATUSCODES");
 	if ((hidden & EHLO_8BITMIME) == 0)

@@ -234,7 +234,7 @@ cmd_mail(struct smtp_server *server, struct span args)
 	s->arrival = clock_wall();
 	s->instance = arena_printf(s->tmem, "%x.%lx.%lx.%x", (unsigned)getpid(), (unsigned long)s->arrival.tv_sec,
 	    (unsigned long)s->arrival.tv_usec, transactions++);
-	s->rewrite_context = rewrite_context(s);
+	s->rewrite_context = s->origin.rewrite_context != NULL ? s->origin.rewrite_context : rewrite_context(s);
 	smtp_server_reply(server, "250 2.1.0 Ok");
 	return true;
 }

@@ -61,19 +61,3 @@ cmd_auth(struct smtp_server *server, struct span args)
 	smtp_server_reply(server, "503 5.5.1 Error: authentication not enabled");
 	return false;
 }
-
-/* Nobody is authorised for these two yet: smtpd_authorized_xclient_hosts is not acted upon. */
-static bool
-not_authorized(struct smtp_server *server, struct span args, const char *name)
-{
-	if (smtpd_of(server)->in_mail)
-		smtp_server_reply(server, "503 5.5.1 Error: MAIL transaction in progress");
-	else if (args.n == 0)
-		smtp_server_reply(server, "501 5.5.4 Syntax: %s attribute=value...", name);
-	else
-		smtp_server_reply(server, "550 5.7.0 Error: insufficient authorization");
-	return false;
-}
-
-bool cmd_xclient(struct smtp_server *server, struct span args) { return not_authorized(server, args, "XCLIENT"); }
-bool cmd_xforward(struct smtp_server *server, struct span args) { return not_authorized(server, args, "XFORWARD"); }

@@ -18,7 +18,7 @@ const char *const smtpd_data_prompt = "354 End data with <CR><LF>.<CR><LF>";
 static void
 attr(struct smtpd *s, const char *name, const char *value)
 {
-	if (value != NULL && strcmp(value, "unknown") != 0)
+	if (value != NULL)
 		cleanup_attr(s->cleanup, name, span_str(value));
 }
 
@@ -41,28 +41,48 @@ put_recipients(struct smtpd *s)
 	}
 }
 
+static const char *
+with_version(struct smtpd *s, const char *address)
+{
+	return strchr(address, ':') == NULL ? address : arena_printf(s->work, "IPv6:%s", address);
+}
+
+/* Who the message is from, for the log and for filters: XFORWARD's word, or else the client. */
+static void
+put_origin(struct smtpd *s)
+{
+	const struct smtpd_client *c = &s->client;
+	const struct smtpd_origin *o = &s->origin;
+	const bool given = o->has_client;
+
+	attr(s, "log_client_name", given ? o->name : c->name);
+	attr(s, "log_client_address", with_version(s, given ? o->address : c->address));
+	attr(s, "log_client_port", given ? o->port : c->port);
+	attr(s, "log_message_origin", given ? smtpd_origin_text(s) : arena_printf(s->work, "%s[%s]", c->name, c->address));
+	attr(s, "log_helo_name", given ? o->helo : s->helo);
+	attr(s, "log_protocol_name", given ? o->protocol : s->protocol);
+}
+
 /* In the order of other queue files that came in by SMTP. */
 static void
 put_envelope(struct smtpd *s)
 {
 	const struct smtpd_client *c = &s->client;
+	const struct smtpd_origin *o = &s->origin;
 	bool v6 = strchr(c->address, ':') != NULL;
 
 	cleanup_rec(s->cleanup, REC_TIME, span_str(arena_printf(s->work, "%lld %ld", (long long)s->arrival.tv_sec,
 	    (long)s->arrival.tv_usec)));
-	attr(s, "log_ident", smtpd_queue_id(s));
+	attr(s, "log_ident", o->ident != NULL ? o->ident : smtpd_queue_id(s));
 	attr(s, "rewrite_context", s->rewrite_context);
+	attr(s, "sasl_method", s->sasl_method);
+	attr(s, "sasl_username", s->sasl_username);
 	attr(s, "sasl_sender", s->sasl_sender);
 	attr(s, "envelope_id", s->envelope_id);
 	attr_uint(s, "ret_flags", s->ret_flags);
 	cleanup_rec(s->cleanup, REC_FROM, s->sender);
 	attr(s, "encoding", s->encoding);
-	attr(s, "log_client_name", c->name);
-	attr(s, "log_client_address", c->address);
-	attr(s, "log_client_port", c->port);
-	attr(s, "log_message_origin", arena_printf(s->work, "%s[%s]", c->name, c->address));
-	attr(s, "log_helo_name", s->helo);
-	attr(s, "log_protocol_name", s->protocol);
+	put_origin(s);
 	attr(s, "client_name", c->name);
 	attr(s, "reverse_client_name", c->reverse_name);
 	attr(s, "client_address", c->address);
@@ -93,7 +113,8 @@ put_received(struct smtpd *s)
 	struct buf b = {0};
 	char date[64];
 	const char *v6 = strchr(s->client.address, ':') != NULL ? "IPv6:" : "";
-	const char *with = s->smtputf8 ? "UTF8SMTP" : s->protocol;
+	const char *with = arena_printf(s->work, "%s%s", s->smtputf8 ? "UTF8SMTP" : s->protocol,
+	    s->sasl_username != NULL && strcmp(s->protocol, "SMTP") != 0 ? "A" : "");
 
 	clock_mail_date(s->arrival.tv_sec, date, sizeof date);
 	if (!conf.smtpd_hide_client_session) {

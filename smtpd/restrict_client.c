@@ -141,7 +141,7 @@ smtpd_client_is_own(const struct smtpd *s)
 
 	if (own == NULL && !own_addresses(conf.inet_interfaces, conf.inet_protocols, &own, &n, NULL))
 		return false;
-	if (!address_parse(span_str(s->client.address), &family, bytes))
+	if (!address_parse(span_str(s->client.peer), &family, bytes))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		if (own[i].family == family && memcmp(own[i].bytes, bytes, family == AF_INET ? 4 : 16) == 0)

@@ -76,6 +76,10 @@ smtpd_log_event(struct smtpd *s, const char *action, const char *text)
 	buf_printf(&b, " proto=%s", s->protocol);
 	if (s->helo != NULL)
 		buf_printf(&b, " helo=<%s>", s->helo);
+	if (s->sasl_method != NULL)
+		buf_printf(&b, " sasl_method=%s", s->sasl_method);
+	if (s->sasl_username != NULL)
+		buf_printf(&b, " sasl_username=%s", s->sasl_username);
 	if (s->sasl_sender != NULL)
 		buf_printf(&b, " sasl_sender=%s", s->sasl_sender);
 	log_info("%s", buf_cstr(&b));
@@ -170,7 +174,7 @@ command_line(struct smtp_server *server, struct span *line)
 {
 	struct smtpd *s = smtpd_of(server);
 	struct span rest, word = {0};
-	bool known = false;
+	const struct smtp_command *known = NULL;
 
 	arena_reset(s->work);
 	if (server->bare_lf) {
@@ -182,7 +186,8 @@ command_line(struct smtp_server *server, struct span *line)
 	rest = *line;
 	(void)span_take_word(&rest, " \t\r\n\v\f", &word);
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		known = known || span_iis(word, commands[i].name);
+		if (span_iis(word, commands[i].name))
+			known = &commands[i];
 	if (word.n > 0 && conf.smtputf8_enable && !span_is_ascii(*line) && !span_valid_utf8(*line)) {
 		server->unknown++;
 		server->errors++;
@@ -195,7 +200,7 @@ command_line(struct smtp_server *server, struct span *line)
 		smtp_server_reply(server, "250 2.0.0 Ok");
 		return false;
 	}
-	if (word.n > 0 && !known && is_forbidden(s, span_trim(*line), word)) {
+	if (word.n > 0 && known == NULL && is_forbidden(s, span_trim(*line), word)) {
 		server->unknown++;
 		server->command = NULL;
 		server->where = "UNKNOWN";
@@ -207,6 +212,10 @@ command_line(struct smtp_server *server, struct span *line)
 	if (s->denied == NULL || span_iis(word, "QUIT"))
 		return true;
 	server->errors++;
+	if (known != NULL)
+		server->total[known - commands]++;
+	else
+		server->unknown++;
 	if (memcmp(s->denied, "421", 3) == 0 || memcmp(s->denied, "521", 3) == 0)
 		smtp_server_reply(server, "%s", s->denied);
 	else
@@ -306,17 +315,39 @@ converse(struct smtpd *s)
 	}
 }
 
+static void
+set_bare_lf_policy(struct smtpd *s)
+{
+	const char *policy = conf.smtpd_forbid_bare_newline;
+	bool excluded = match_host(bare_lf_exclusions, span_str(s->client.name), span_str(s->client.address)) == MATCH_YES;
+
+	s->forbid_bare_lf = !excluded && strcmp(policy, "no") != 0;
+	s->reject_bare_lf = !excluded && strcmp(policy, "reject") == 0;
+	s->note_bare_lf = !excluded && strcmp(policy, "note") == 0;
+	s->server.dot.lenient = !s->forbid_bare_lf;
+}
+
+/* What depends on who the client is. */
+static void
+set_rights(struct smtpd *s)
+{
+	smtpd_client_set_id(s);
+	set_bare_lf_policy(s);
+	smtpd_ehlo_hide(s);
+	s->may_xclient = smtpd_may_xclient(s);
+	s->trusted_events = s->may_xclient ||
+	    match_host(event_exceptions, span_str(s->client.name), span_str(s->client.address)) == MATCH_YES;
+}
+
+/* The first reply of a session. False: there will be no session. */
 static bool
 greet(struct smtpd *s)
 {
 	const char *reply;
 
-	if (stream_input_ready(s->peer, 0) && conf.smtpd_forbid_unauth_pipelining && stream_fill(s->peer) &&
-	    bad_pipelining(&s->server, stream_buffered(s->peer)))
-		return send_replies(s) && false;
 	if (smtpd_rate_exceeded(s, SMTPD_EVENT_CONNECT)) {
 		smtp_server_reply(&s->server, "421 4.7.0 %s Error: too many connections from %s", conf.myhostname, s->client.address);
-		return send_replies(s) && false;
+		return false;
 	}
 	if (!conf.smtpd_delay_reject && (reply = check_client(s)) != NULL) {
 		s->denied = span_cstr(span_str(reply), s->mem);
@@ -325,6 +356,26 @@ greet(struct smtpd *s)
 		smtp_server_reply(&s->server, "220 %s", conf.smtpd_banner);
 	}
 	return true;
+}
+
+void
+smtpd_restart(struct smtpd *s)
+{
+	s->saved_client = s->saved_helo = s->saved_sender = (struct smtpd_defer_if){0};
+	s->origin = (struct smtpd_origin){0};
+	s->server.esmtp = strcmp(s->protocol, "ESMTP") == 0;
+	set_rights(s);
+	smtp_server_uncounted(&s->server);
+	if (s->server.following.n == 0 || !conf.smtpd_forbid_unauth_pipelining || !bad_pipelining(&s->server, s->server.following))
+		(void)greet(s);
+}
+
+/* Nobody may speak before the greeting. */
+static bool
+speaks_too_early(struct smtpd *s)
+{
+	return stream_input_ready(s->peer, 0) && conf.smtpd_forbid_unauth_pipelining && stream_fill(s->peer) &&
+	    bad_pipelining(&s->server, stream_buffered(s->peer));
 }
 
 static void
@@ -349,18 +400,6 @@ log_end(struct smtpd *s, const char *why)
 }
 
 static void
-set_bare_lf_policy(struct smtpd *s)
-{
-	const char *policy = conf.smtpd_forbid_bare_newline;
-	bool excluded = match_host(bare_lf_exclusions, span_str(s->client.name), span_str(s->client.address)) == MATCH_YES;
-
-	s->forbid_bare_lf = !excluded && strcmp(policy, "no") != 0;
-	s->reject_bare_lf = !excluded && strcmp(policy, "reject") == 0;
-	s->note_bare_lf = !excluded && strcmp(policy, "note") == 0;
-	s->server.dot.lenient = !s->forbid_bare_lf;
-}
-
-static void
 smtpd_serve(struct session *session)
 {
 	struct smtpd s = { .session = session, .peer = session->peer, .mem = session->mem, .protocol = "SMTP" };
@@ -375,10 +414,10 @@ smtpd_serve(struct session *session)
 	stream_set_timeout(s.peer, conf.smtpd_timeout * 1000);
 	smtpd_client_find(&s, session);
 	log_info("connect from %s", s.client.id);
-	set_bare_lf_policy(&s);
-	smtpd_ehlo_hide(&s);
-	s.trusted_events = match_host(event_exceptions, span_str(s.client.name), span_str(s.client.address)) == MATCH_YES;
-	why = greet(&s) ? converse(&s) : NULL;
+	set_rights(&s);
+	s.may_xforward = smtpd_may_xforward(&s);
+	why = !speaks_too_early(&s) && greet(&s) ? converse(&s) : NULL;
+	(void)send_replies(&s);
 	log_end(&s, why);
 	(void)smtpd_rate_exceeded(&s, SMTPD_EVENT_DISCONNECT);
 	smtpd_mail_reset(&s);
@@ -411,7 +450,7 @@ static void
 smtpd_init(void)
 {
 	dns_prepare();
-	(void)smtpd_client_is_own(&(struct smtpd){ .client.address = "" });	/* reads the interfaces now */
+	(void)smtpd_client_is_own(&(struct smtpd){ .client.peer = "" });	/* reads the interfaces now */
 	event_exceptions = match_open(MATCH_HOST, "smtpd_client_event_limit_exceptions", conf.smtpd_client_event_limit_exceptions, NULL);
 	bare_lf_exclusions = match_open(MATCH_HOST, "smtpd_forbid_bare_newline_exclusions", conf.smtpd_forbid_bare_newline_exclusions,
 	    NULL);
@@ -419,6 +458,7 @@ smtpd_init(void)
 	noop_words = span_str(conf.smtpd_noop_commands);
 	split_forbidden();
 	smtpd_ehlo_init();
+	smtpd_xclient_init();
 	reply_edit_init();
 	recipient_init();
 	flush_prepare();

@@ -23,6 +23,7 @@ struct smtpd_client {
 	const char *name;		/* verified host name, or "unknown" */
 	const char *reverse_name;	/* what the address maps to, unverified, or "unknown" */
 	const char *address, *port;	/* "unknown" */
+	const char *peer;		/* address as connected: XCLIENT does not change it */
 	const char *id;			/* name[address], with :port when smtpd_client_port_logging is set */
 	enum dns_status name_status, reverse_status;
 };
@@ -41,6 +42,13 @@ struct smtpd_actions {
 	struct buf bcc;			/* addresses, LF behind each */
 };
 
+/* Where a message came from first, as XFORWARD says; texts as logged, "unknown" when they are not known. */
+struct smtpd_origin {
+	bool given, has_client;		/* anything; anything but IDENT and SOURCE */
+	const char *name, *address, *port, *protocol;
+	const char *helo, *ident, *rewrite_context;	/* NULL: not known */
+};
+
 struct smtpd_defer_if {
 	const char *reply;		/* NULL = not armed */
 };
@@ -57,6 +65,7 @@ struct smtpd {
 	const char *protocol;		/* "SMTP", "ESMTP" */
 	const char *sasl_method, *sasl_username;	/* NULL: not authenticated */
 	unsigned ehlo_hidden;		/* EHLO_* bits that are not announced */
+	bool may_xclient, may_xforward;
 	bool trusted_events;		/* no rate limits for this client */
 	bool forbid_bare_lf, note_bare_lf, reject_bare_lf, saw_bare_lf;
 	const char *denied;		/* reply of a rejected CONNECT (smtpd_delay_reject = no) */
@@ -74,6 +83,7 @@ struct smtpd {
 	int64_t announced_size, size;
 	bool smtputf8;
 	const char *rewrite_context;
+	struct smtpd_origin origin;
 	struct smtpd_rcpt *rcpt;	/* accepted ones, in tmem */
 	size_t nrcpt, rcpt_cap, overshoot;
 	struct cleanup_client *cleanup;
@@ -101,6 +111,8 @@ const char *smtpd_queue_id(const struct smtpd *);
 /* "QID: ACTION: WHERE from CLIENT: text; from=<> to=<> proto= helo=" */
 void	smtpd_log_event(struct smtpd *, const char *action, const char *text);
 void	smtpd_sleep(int seconds);
+/* The client has become another one (XCLIENT): policies and rights anew, and the greeting. Counts as no success. */
+void	smtpd_restart(struct smtpd *);
 
 /* client.c */
 void	smtpd_client_find(struct smtpd *, const struct session *);
@@ -130,10 +142,20 @@ bool	smtpd_rcpt_resolves(struct smtpd *, const struct smtp_path *);
 /* EHLO keywords that can be hidden, and their words in smtpd_discard_ehlo_keywords. */
 enum {
 	EHLO_8BITMIME = 1, EHLO_CHUNKING = 2, EHLO_DSN = 4, EHLO_STATUSCODES = 8, EHLO_ETRN = 16, EHLO_PIPELINING = 32, EHLO_SIZE = 64,
-	EHLO_SMTPUTF8 = 128, EHLO_VRFY = 256, EHLO_SILENT = 512, EHLO_OTHER = 1024,
+	EHLO_SMTPUTF8 = 128, EHLO_VRFY = 256, EHLO_SILENT = 512, EHLO_OTHER = 1024, EHLO_XCLIENT = 2048, EHLO_XFORWARD = 4096,
+	EHLO_VERP = 8192,
 };
 void	smtpd_ehlo_init(void);
 void	smtpd_ehlo_hide(struct smtpd *);	/* set ehlo_hidden for this client */
+
+/* A HELO name: what could be taken for syntax in a header, a log line or a request becomes '?'. */
+const char *smtpd_neutral(struct span name, struct arena *);
+
+/* cmd_xclient.c */
+void	smtpd_xclient_init(void);
+bool	smtpd_may_xclient(const struct smtpd *);
+bool	smtpd_may_xforward(const struct smtpd *);
+void	smtpd_xclient_announce(const struct smtpd *, struct buf *);	/* lines of the EHLO reply */
 
 /* content.c: message text */
 extern const char *const smtpd_data_prompt;
@@ -149,6 +171,8 @@ void	reply_edit(struct smtpd *, struct buf *text);
 /* transaction.c */
 void	smtpd_mail_reset(struct smtpd *);	/* drops the message, if any */
 bool	smtpd_mail_open(struct smtpd *);	/* queue file; false: replied and logged */
+void	smtpd_log_client(struct smtpd *);	/* "QID: client=..." */
+const char *smtpd_origin_text(struct smtpd *);	/* "name[address]" of the origin, or "unknown" */
 void	smtpd_add_rcpt(struct smtpd *, const struct smtpd_rcpt *);
 /* Free space: NULL, or the reply "452 4.3.1 Insufficient system storage". */
 const char *smtpd_check_space(struct smtpd *);

@@ -25,6 +25,7 @@ smtpd_mail_reset(struct smtpd *s)
 	s->sender_text = s->encoding = s->envelope_id = s->sasl_sender = s->rewrite_context = s->instance = NULL;
 	s->ret_flags = s->content_status = 0;
 	s->announced_size = s->size = 0;
+	s->origin = (struct smtpd_origin){0};
 	s->rcpt = NULL;
 	s->nrcpt = s->rcpt_cap = s->overshoot = 0;
 	s->recipient = NULL;
@@ -61,6 +62,39 @@ cleanup_flags(const struct smtpd *s)
 	return flags;
 }
 
+static void
+put_if(struct buf *b, const char *name, const char *value)
+{
+	if (value != NULL)
+		buf_printf(b, ", %s=%s", name, value);
+}
+
+void
+smtpd_log_client(struct smtpd *s)
+{
+	const struct smtpd_origin *o = &s->origin;
+	struct buf b = {0};
+
+	put_if(&b, "sasl_method", s->sasl_method);
+	put_if(&b, "sasl_username", s->sasl_username);
+	put_if(&b, "sasl_sender", s->sasl_sender);
+	put_if(&b, "orig_queue_id", o->ident);
+	if (o->has_client)
+		put_if(&b, "orig_client", smtpd_origin_text(s));
+	log_info("%s: client=%s%s", smtpd_queue_id(s), s->client.id, buf_cstr(&b));
+	buf_free(&b);
+}
+
+const char *
+smtpd_origin_text(struct smtpd *s)
+{
+	const struct smtpd_origin *o = &s->origin;
+
+	if (strcmp(o->address, "unknown") == 0)
+		return o->name;
+	return arena_printf(s->work, "%s[%s]", o->name, o->address);
+}
+
 bool
 smtpd_mail_open(struct smtpd *s)
 {
@@ -72,10 +106,7 @@ smtpd_mail_open(struct smtpd *s)
 		smtp_server_reply(&s->server, "451 4.3.0 Error: queue file write error");
 		return false;
 	}
-	if (s->sasl_sender != NULL)
-		log_info("%s: client=%s, sasl_sender=%s", smtpd_queue_id(s), s->client.id, s->sasl_sender);
-	else
-		log_info("%s: client=%s", smtpd_queue_id(s), s->client.id);
+	smtpd_log_client(s);
 	return true;
 }
 

@@ -31,6 +31,12 @@ smtp_server_close(struct smtp_server *s)
 	s->mode = SMTP_SERVER_CLOSED;
 }
 
+void
+smtp_server_uncounted(struct smtp_server *s)
+{
+	s->uncounted = true;
+}
+
 bool
 smtp_server_tarpit(const struct smtp_server *s)
 {
@@ -92,7 +98,9 @@ count(struct smtp_server *s, bool ok)
 	size_t i = (size_t)(s->command - s->ops->commands);
 
 	s->total[i]++;
-	if (ok)
+	if (s->uncounted)
+		s->uncounted = false;
+	else if (ok)
 		s->ok[i]++;
 	else
 		s->errors++;
@@ -138,6 +146,7 @@ run_line(struct smtp_server *s, struct span line, struct span following)
 	}
 	s->command = command;
 	s->where = command->name;
+	s->following = following;
 	if (following.n > 0 && (!s->esmtp || (command->flags & SMTP_COMMAND_LAST) != 0)) {
 		s->improper_pipelining = true;
 		if (s->ops->pipelining(s, following)) {

@@ -80,6 +80,8 @@ struct smtp_server {
 	bool bare_lf;			/* the command line ended without CR */
 	struct smtp_dot_in dot;
 	uint64_t chunk_left;		/* bytes of the BDAT chunk still to come */
+	struct span following;		/* what was received behind the command that runs */
+	bool uncounted;			/* smtp_server_uncounted() */
 	bool improper_pipelining;	/* seen at any time in the session */
 	unsigned errors, junk;
 	const struct smtp_command *command;	/* running, or the last one; NULL: none yet or unknown */
@@ -103,6 +105,8 @@ void	smtp_server_reply(struct smtp_server *, const char *fmt, ...) __attribute__
 void	smtp_server_start_data(struct smtp_server *);
 void	smtp_server_start_chunk(struct smtp_server *, uint64_t bytes);
 void	smtp_server_close(struct smtp_server *);
+/* The command at hand is neither a success nor an error in the statistics. */
+void	smtp_server_uncounted(struct smtp_server *);
 /* " ehlo=1 mail=1 rcpt=0/1 commands=2/3" for the disconnect line. */
 void	smtp_server_statistics(const struct smtp_server *, struct buf *out);
 
