@@ -86,21 +86,20 @@ smtpd_log_event(struct smtpd *s, const char *action, const char *text)
 	buf_free(&b);
 }
 
-/* Input for the log: control bytes as \r, \n, \ooo; at most ESCAPED_MAX bytes of it. */
-static const char *
-escaped(struct span in, struct arena *mem)
+const char *
+smtpd_escaped(struct span in, size_t max, struct arena *mem)
 {
 	static const char from[] = "\r\n\t\b\f\v\a\\", to[] = "rntbfva\\";
 	struct buf b = {0};
 	const char *result, *at;
 
-	for (size_t i = 0; i < in.n && i < ESCAPED_MAX; i++) {
+	for (size_t i = 0; i < in.n && i < max; i++) {
 		char c = in.p[i];
 
 		if (c != '\0' && (at = strchr(from, c)) != NULL) {
 			buf_byte(&b, '\\');
 			buf_byte(&b, to[at - from]);
-		} else if ((unsigned char)c < 32 || c == 127) {
+		} else if ((unsigned char)c < 32 || (unsigned char)c >= 127) {
 			buf_printf(&b, "\\%03o", (unsigned char)c);
 		} else {
 			buf_byte(&b, c);
@@ -109,6 +108,12 @@ escaped(struct span in, struct arena *mem)
 	result = span_cstr(buf_view(&b), mem);
 	buf_free(&b);
 	return result;
+}
+
+static const char *
+escaped(struct span in, struct arena *mem)
+{
+	return smtpd_escaped(in, ESCAPED_MAX, mem);
 }
 
 static bool
@@ -374,8 +379,8 @@ smtpd_restart(struct smtpd *s)
 static bool
 speaks_too_early(struct smtpd *s)
 {
-	return stream_input_ready(s->peer, 0) && conf.smtpd_forbid_unauth_pipelining && stream_fill(s->peer) &&
-	    bad_pipelining(&s->server, stream_buffered(s->peer));
+	return stream_input_ready(s->peer, 0) && conf.smtpd_forbid_unauth_pipelining &&
+	    (stream_buffered(s->peer).n > 0 || stream_fill(s->peer)) && bad_pipelining(&s->server, stream_buffered(s->peer));
 }
 
 static void
@@ -403,7 +408,8 @@ static void
 smtpd_serve(struct session *session)
 {
 	struct smtpd s = { .session = session, .peer = session->peer, .mem = session->mem, .protocol = "SMTP" };
-	const char *why;
+	const char *why = NULL;
+	bool known;
 
 	s.work = arena_new();
 	s.tmem = arena_new();
@@ -412,11 +418,15 @@ smtpd_serve(struct session *session)
 	s.server.soft_limit = (unsigned)conf.smtpd_soft_error_limit;
 	s.server.junk_limit = (unsigned)conf.smtpd_junk_command_limit;
 	stream_set_timeout(s.peer, conf.smtpd_timeout * 1000);
+	known = smtpd_upstream(&s, session);
 	smtpd_client_find(&s, session);
 	log_info("connect from %s", s.client.id);
 	set_rights(&s);
 	s.may_xforward = smtpd_may_xforward(&s);
-	why = !speaks_too_early(&s) && greet(&s) ? converse(&s) : NULL;
+	if (!known)
+		smtp_server_reply(&s.server, "421 4.3.0 %s Server local error", conf.myhostname);
+	else if (!speaks_too_early(&s) && greet(&s))
+		why = converse(&s);
 	(void)send_replies(&s);
 	log_end(&s, why);
 	(void)smtpd_rate_exceeded(&s, SMTPD_EVENT_DISCONNECT);
@@ -457,6 +467,7 @@ smtpd_init(void)
 	command_filter = maps_open("smtpd_command_filter", conf.smtpd_command_filter, MAP_FOLD);
 	noop_words = span_str(conf.smtpd_noop_commands);
 	split_forbidden();
+	smtpd_upstream_init();
 	smtpd_ehlo_init();
 	smtpd_xclient_init();
 	reply_edit_init();

@@ -114,6 +114,14 @@ void	smtpd_sleep(int seconds);
 /* The client has become another one (XCLIENT): policies and rights anew, and the greeting. Counts as no success. */
 void	smtpd_restart(struct smtpd *);
 
+/* Input for the log: bytes outside ASCII text as \r, \n, \ooo; at most max bytes of it. */
+const char *smtpd_escaped(struct span in, size_t max, struct arena *);
+
+/* upstream.c */
+void	smtpd_upstream_init(void);
+/* Read a load balancer's header when one is due; the session gets its addresses. False: it is bad, and logged. */
+bool	smtpd_upstream(struct smtpd *, struct session *);
+
 /* client.c */
 void	smtpd_client_find(struct smtpd *, const struct session *);
 void	smtpd_client_set_id(struct smtpd *);
