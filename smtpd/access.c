@@ -12,6 +12,7 @@
 #include "map/address_map.h"
 #include "map/match.h"
 #include "smtp/address.h"
+#include "smtpd/filter.h"
 #include "smtpd/restrict.h"
 
 struct result {
@@ -127,6 +128,10 @@ action_possible(struct result *r)
 {
 	if (r->c->no_actions) {
 		log_warning("access table %s: action %s is unavailable in smtpd_etrn_restrictions", r->table, r->verb);
+		return false;
+	}
+	if (filter_wanted() && !span_iis(span_str(r->verb), "PREPEND")) {
+		log_warning("access table %s: with smtpd_proxy_filter specified, action %s is unavailable", r->table, r->verb);
 		return false;
 	}
 	if (!r->c->s->in_mail) {

@@ -29,7 +29,8 @@ cmd_data(struct smtp_server *server, struct span args)
 		return refuse(server, "501 5.5.4 Syntax: DATA");
 	if ((reply = check_data(s)) != NULL)
 		return refuse(server, reply);
-	smtpd_content_start(s);
+	if ((reply = smtpd_content_start(s)) != NULL)
+		return refuse(server, reply);
 	smtp_server_reply(server, "%s", smtpd_data_prompt);
 	smtp_server_start_data(server);
 	return true;
@@ -92,7 +93,7 @@ cmd_bdat(struct smtp_server *server, struct span args)
 	if (reply == NULL && !s->chunking) {
 		bool lenient = server->dot.lenient;
 
-		smtpd_content_start(s);
+		reply = smtpd_content_start(s);
 		server->dot = (struct smtp_dot_in){ .lenient = lenient };
 	}
 	s->chunking = true;

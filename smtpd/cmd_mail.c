@@ -201,6 +201,7 @@ cmd_mail(struct smtp_server *server, struct span args)
 {
 	struct smtpd *s = smtpd_of(server);
 	static unsigned transactions;
+	const struct span all = args;
 	struct mail_args a = { .s = s };
 	struct span word;
 
@@ -231,6 +232,7 @@ cmd_mail(struct smtp_server *server, struct span args)
 		s->announced_size = size;	/* holds for the next MAIL without SIZE, as in the reference */
 		return false;
 	}
+	s->mail_args = span_copy(all, s->tmem);
 	s->arrival = clock_wall();
 	s->instance = arena_printf(s->tmem, "%x.%lx.%lx.%x", (unsigned)getpid(), (unsigned long)s->arrival.tv_sec,
 	    (unsigned long)s->arrival.tv_usec, transactions++);

@@ -9,6 +9,7 @@
 #include "mail/rewrite.h"
 #include "mail/verify_client.h"
 #include "smtp/address.h"
+#include "smtpd/filter.h"
 #include "smtpd/restrict.h"
 #include "smtpd/smtpd.h"
 
@@ -154,8 +155,24 @@ too_many(struct smtpd *s)
 	return s->overshoot++ < (size_t)conf.smtpd_recipient_overshoot_limit;
 }
 
+/* The queue file, or the filter: NULL, or the reply. */
+static const char *
+open_way(struct smtpd *s, struct span args)
+{
+	const char *reply;
+
+	if (!filter_wanted())
+		return s->cleanup != NULL || smtpd_mail_open(s) ? NULL : "";
+	if (s->filter == NULL) {
+		if ((reply = filter_open(s)) != NULL)
+			return reply;
+		smtpd_log_client(s);
+	}
+	return filter_rcpt(s, args);
+}
+
 static bool
-accept_rcpt(struct smtpd *s, const struct smtp_path *path, struct smtpd_rcpt *rcpt)
+accept_rcpt(struct smtpd *s, const struct smtp_path *path, struct smtpd_rcpt *rcpt, struct span args)
 {
 	const char *reply = NULL;
 
@@ -170,8 +187,11 @@ accept_rcpt(struct smtpd *s, const struct smtp_path *path, struct smtpd_rcpt *rc
 		smtp_server_reply(&s->server, "%s", reply);
 		return false;
 	}
-	if (s->cleanup == NULL && !smtpd_mail_open(s))
+	if ((reply = open_way(s, args)) != NULL) {
+		if (*reply != '\0')
+			smtp_server_reply(&s->server, "%s", reply);
 		return false;
+	}
 	rcpt->address = verify_is_sender(path->internal) ? verify_stable_sender(s->tmem) : span_copy(path->internal, s->tmem);
 	if (rcpt->orcpt.n == 0)
 		rcpt->orcpt = span_str(arena_printf(s->tmem, "%s;%.*s", span_is_ascii(path->given) ? "rfc822" : "utf-8",
@@ -201,6 +221,7 @@ cmd_rcpt(struct smtp_server *server, struct span args)
 	struct smtpd_rcpt rcpt = {0};
 	struct smtp_path path;
 	struct span word;
+	const struct span all = args;
 	unsigned flags = SMTP_PATH_RESOLVED | (conf.strict_rfc821_envelopes ? SMTP_PATH_STRICT : 0u) | (s->smtputf8 ? SMTP_PATH_UTF8 : 0u);
 
 	if (!s->in_mail) {
@@ -229,5 +250,5 @@ cmd_rcpt(struct smtp_server *server, struct span args)
 		return false;
 	if (s->nrcpt >= (size_t)conf.smtpd_recipient_limit)
 		return too_many(s);
-	return accept_rcpt(s, &path, &rcpt);
+	return accept_rcpt(s, &path, &rcpt, all);
 }

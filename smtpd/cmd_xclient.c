@@ -210,7 +210,7 @@ origin_protocol(struct smtpd *s, const struct value *v)
 {
 	if (strlen(v->text) > PROTOCOL_MAX)
 		return false;
-	s->origin.protocol = v->unavailable ? "unknown" : v->text;
+	s->origin.protocol = v->unavailable ? "unknown" : smtpd_neutral(span_str(v->text), s->tmem);
 	return true;
 }
 
@@ -224,7 +224,7 @@ origin_helo(struct smtpd *s, const struct value *v)
 static bool
 origin_ident(struct smtpd *s, const struct value *v)
 {
-	s->origin.ident = v->unavailable ? NULL : v->text;
+	s->origin.ident = v->unavailable ? NULL : smtpd_neutral(span_str(v->text), s->tmem);
 	return true;
 }
 

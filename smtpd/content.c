@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "mail/rec.h"
 #include "smtp/address.h"
+#include "smtpd/filter.h"
 #include "smtpd/restrict.h"
 #include "smtpd/smtpd.h"
 
@@ -39,6 +40,16 @@ put_recipients(struct smtpd *s)
 		cleanup_attr(s->cleanup, "dsn_orig_rcpt", r->orcpt);
 		cleanup_rec(s->cleanup, REC_RCPT, r->address);
 	}
+}
+
+/* Text for whoever takes the message. */
+static bool
+put_text(struct smtpd *s, struct span text)
+{
+	if (s->filter == NULL)
+		return cleanup_text(s->cleanup, text);
+	filter_text(s, text);
+	return true;
 }
 
 static const char *
@@ -112,35 +123,45 @@ put_received(struct smtpd *s)
 {
 	struct buf b = {0};
 	char date[64];
+	const char *id = "";
 	const char *v6 = strchr(s->client.address, ':') != NULL ? "IPv6:" : "";
 	const char *with = arena_printf(s->work, "%s%s", s->smtputf8 ? "UTF8SMTP" : s->protocol,
 	    s->sasl_username != NULL && strcmp(s->protocol, "SMTP") != 0 ? "A" : "");
 
+	if (s->filter == NULL)
+		id = arena_printf(s->work, " id %s", smtpd_queue_id(s));
 	clock_mail_date(s->arrival.tv_sec, date, sizeof date);
 	if (!conf.smtpd_hide_client_session) {
-		buf_printf(&b, "Received: from %s (%s [%s%s])\n\tby %s (%s) with %s id %s",
+		buf_printf(&b, "Received: from %s (%s [%s%s])\n\tby %s (%s) with %s%s",
 		    s->helo != NULL ? neutral(s->helo, s->work) : s->client.name, s->client.name, v6, s->client.address,
-		    conf.myhostname, conf.mail_name, with, smtpd_queue_id(s));
+		    conf.myhostname, conf.mail_name, with, id);
 	} else {
-		buf_printf(&b, "Received: by %s (%s) id %s", conf.myhostname, conf.mail_name, smtpd_queue_id(s));
+		buf_printf(&b, "Received: by %s (%s)%s", conf.myhostname, conf.mail_name, id);
 	}
 	if (s->nrcpt == 1)
 		buf_printf(&b, "\n\tfor <%s>; %s\n", span_cstr(address_quote(s->rcpt[0].address, s->work), s->work), date);
 	else
 		buf_printf(&b, ";\n\t%s\n", date);
-	(void)cleanup_text(s->cleanup, buf_view(&s->actions.prepend));
-	(void)cleanup_text(s->cleanup, buf_view(&b));
+	(void)put_text(s, buf_view(&b));
 	buf_free(&b);
 }
 
-void
+const char *
 smtpd_content_start(struct smtpd *s)
 {
-	put_envelope(s);
-	put_received(s);
+	const char *reply = s->filter != NULL ? filter_data(s) : NULL;
+
+	if (reply != NULL)
+		return reply;
+	if (s->cleanup != NULL)
+		put_envelope(s);
+	(void)put_text(s, buf_view(&s->actions.prepend));
+	if (s->filter == NULL || !s->origin.given)
+		put_received(s);
 	s->first_line = true;
 	s->size = 0;
 	s->content_status = 0;
+	return NULL;
 }
 
 /* The first line may neither continue our header nor be a mailbox separator. */
@@ -151,13 +172,13 @@ guard_first_line(struct smtpd *s, struct span text)
 
 	s->first_line = false;
 	if (text.p[0] == ' ' || text.p[0] == '\t') {
-		(void)cleanup_text(s->cleanup, SPAN("\n"));
+		(void)put_text(s, SPAN("\n"));
 		return;
 	}
 	while (span_take_byte(&rest, '>'))
 		;
 	if (span_starts(rest, SPAN("From ")))
-		(void)cleanup_text(s->cleanup, SPAN("X-Mailbox-Line: "));
+		(void)put_text(s, SPAN("X-Mailbox-Line: "));
 }
 
 static int64_t
@@ -190,11 +211,11 @@ smtpd_content(struct smtp_server *server, struct span text, size_t raw)
 		s->content_status |= CLEANUP_STAT_SIZE;
 	}
 	(void)raw;
-	if (s->content_status != 0 || text.n == 0 || s->cleanup == NULL)
+	if (s->content_status != 0 || text.n == 0 || (s->cleanup == NULL && s->filter == NULL))
 		return;
 	if (s->first_line)
 		guard_first_line(s, text);
-	if (!cleanup_text(s->cleanup, text))
+	if (!put_text(s, text))
 		s->content_status |= CLEANUP_STAT_WRITE;
 }
 
@@ -267,7 +288,10 @@ finish(struct smtpd *s)
 	unsigned status;
 
 	reply = reject_at_end(s);
-	if (reply == NULL && s->actions.discard) {
+	if (reply == NULL && s->filter != NULL) {
+		reply = filter_end(s);
+		smtpd_log_filter(s, reply[0] == '2' ? "proxy-accept" : "proxy-reject", reply);
+	} else if (reply == NULL && s->actions.discard) {
 		cleanup_cancel(&s->cleanup);
 		reply = queued_reply(s, id);
 	} else if (reply == NULL) {

@@ -15,6 +15,7 @@
 #include "map/match.h"
 #include "map/maps.h"
 #include "smtp/address.h"
+#include "smtpd/filter.h"
 #include "smtpd/restrict.h"
 #include "smtpd/smtpd.h"
 
@@ -63,12 +64,11 @@ put_address(struct smtpd *s, struct buf *b, const char *name, struct span addres
 	buf_printf(b, " %s=<%.*s>", name, SPAN_ARG(text));
 }
 
-void
-smtpd_log_event(struct smtpd *s, const char *action, const char *text)
+static void
+log_with_facts(struct smtpd *s, struct buf *start)
 {
-	struct buf b = {0};
+	struct buf b = *start;
 
-	buf_printf(&b, "%s: %s: %s from %s: %s;", smtpd_queue_id(s), action, s->server.where, s->client.id, text);
 	if (s->in_mail)
 		put_address(s, &b, "from", s->sender);
 	if (s->recipient != NULL)
@@ -84,6 +84,27 @@ smtpd_log_event(struct smtpd *s, const char *action, const char *text)
 		buf_printf(&b, " sasl_sender=%s", s->sasl_sender);
 	log_info("%s", buf_cstr(&b));
 	buf_free(&b);
+}
+
+void
+smtpd_log_event(struct smtpd *s, const char *action, const char *text)
+{
+	struct buf b = {0};
+
+	buf_printf(&b, "%s: %s: %s from %s: %s;", smtpd_queue_id(s), action, s->server.where, s->client.id, text);
+	log_with_facts(s, &b);
+}
+
+void
+smtpd_log_filter(struct smtpd *s, const char *action, const char *text)
+{
+	struct buf b = {0};
+
+	if (s->nrcpt > 0)
+		s->recipient = span_cstr(s->rcpt[0].address, s->work);
+	buf_printf(&b, "%s: END-OF-MESSAGE: %s;", action, text);
+	log_with_facts(s, &b);
+	s->recipient = NULL;
 }
 
 const char *
@@ -468,6 +489,7 @@ smtpd_init(void)
 	noop_words = span_str(conf.smtpd_noop_commands);
 	split_forbidden();
 	smtpd_upstream_init();
+	filter_init();
 	smtpd_ehlo_init();
 	smtpd_xclient_init();
 	reply_edit_init();

@@ -87,6 +87,8 @@ struct smtpd {
 	struct smtpd_rcpt *rcpt;	/* accepted ones, in tmem */
 	size_t nrcpt, rcpt_cap, overshoot;
 	struct cleanup_client *cleanup;
+	struct filter *filter;		/* before-queue content filter of this message; NULL: none, or not yet */
+	struct span mail_args;		/* what stood behind MAIL, for the filter */
 	struct smtpd_actions actions;
 	unsigned content_status;	/* CLEANUP_STAT_* found while receiving */
 	bool first_line;		/* no content was seen yet */
@@ -110,6 +112,8 @@ struct smtpd *smtpd_of(struct smtp_server *);
 const char *smtpd_queue_id(const struct smtpd *);
 /* "QID: ACTION: WHERE from CLIENT: text; from=<> to=<> proto= helo=" */
 void	smtpd_log_event(struct smtpd *, const char *action, const char *text);
+/* "ACTION: WHERE: text; from=<> ..." of a filter's verdict */
+void	smtpd_log_filter(struct smtpd *, const char *action, const char *text);
 void	smtpd_sleep(int seconds);
 /* The client has become another one (XCLIENT): policies and rights anew, and the greeting. Counts as no success. */
 void	smtpd_restart(struct smtpd *);
@@ -170,7 +174,7 @@ extern const char *const smtpd_data_prompt;
 void	smtpd_content(struct smtp_server *, struct span text, size_t raw);
 bool	smtpd_content_end(struct smtp_server *);
 /* Received: and prepended headers, envelope records: before the first text. */
-void	smtpd_content_start(struct smtpd *);
+const char *smtpd_content_start(struct smtpd *);	/* NULL, or the reply that refuses content */
 
 /* reply_edit.c: filter, footer, soft_bounce; text ends in CRLF */
 void	reply_edit_init(void);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "smtpd/filter.h"
 #include "smtpd/smtpd.h"
 
 #define SPACE_CHECK_MS	1000		/* free space is asked for at most once in this time */
@@ -17,11 +18,12 @@ void
 smtpd_mail_reset(struct smtpd *s)
 {
 	cleanup_cancel(&s->cleanup);
+	filter_close(s);
 	buf_free(&s->actions.prepend);
 	buf_free(&s->actions.bcc);
 	s->actions = (struct smtpd_actions){0};
 	s->in_mail = s->smtputf8 = s->chunking = s->chunk_failed = s->first_line = false;
-	s->sender = SPAN_NULL;
+	s->sender = s->mail_args = SPAN_NULL;
 	s->sender_text = s->encoding = s->envelope_id = s->sasl_sender = s->rewrite_context = s->instance = NULL;
 	s->ret_flags = s->content_status = 0;
 	s->announced_size = s->size = 0;
