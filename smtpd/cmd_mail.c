@@ -111,12 +111,25 @@ param_smtputf8(struct mail_args *a, struct span v, bool has_value)
 	return NULL;
 }
 
+static const char *
+param_xverp(struct mail_args *a, struct span v, bool has_value)
+{
+	const char *two = has_value ? span_cstr(v, a->s->tmem) : conf.default_verp_delimiters;
+
+	if (!a->s->may_xverp)
+		return unsupported;
+	if (strlen(two) != 2 || strspn(two, conf.verp_delimiter_filter) != 2)
+		return arena_printf(a->s->work, "501 5.5.4 Error: XVERP needs two characters from %s", conf.verp_delimiter_filter);
+	a->s->verp = two;
+	return NULL;
+}
+
 static const struct {
 	const char *name;
 	param_fn fn;
 } params[] = {
 	{ "SIZE", param_size }, { "BODY", param_body }, { "RET", param_ret }, { "ENVID", param_envid },
-	{ "AUTH", param_auth }, { "SMTPUTF8", param_smtputf8 },
+	{ "AUTH", param_auth }, { "SMTPUTF8", param_smtputf8 }, { "XVERP", param_xverp },
 };
 
 static bool
@@ -177,6 +190,10 @@ start_mail(struct mail_args *a, struct span word, struct span args)
 	}
 	if (!take_params(a, args))
 		return false;
+	if (s->verp != NULL && path.internal.n == 0) {
+		smtp_server_reply(&s->server, "503 5.5.4 Error: XVERP requires non-null sender");
+		return false;
+	}
 	s->sender = span_copy(path.internal, s->tmem);
 	s->sender_text = span_cstr(path.internal, s->tmem);
 	s->in_mail = true;

@@ -31,13 +31,14 @@ struct attribute {
 	attribute_fn fn;
 };
 
-static struct match *xclient_hosts, *xforward_hosts;
+static struct match *xclient_hosts, *xforward_hosts, *xverp_hosts;
 
 void
 smtpd_xclient_init(void)
 {
 	xclient_hosts = match_open(MATCH_HOST, "smtpd_authorized_xclient_hosts", conf.smtpd_authorized_xclient_hosts, NULL);
 	xforward_hosts = match_open(MATCH_HOST, "smtpd_authorized_xforward_hosts", conf.smtpd_authorized_xforward_hosts, NULL);
+	xverp_hosts = match_open(MATCH_HOST, "smtpd_authorized_verp_clients", conf.smtpd_authorized_verp_clients, NULL);
 }
 
 bool
@@ -50,6 +51,12 @@ bool
 smtpd_may_xforward(const struct smtpd *s)
 {
 	return match_host(xforward_hosts, span_str(s->client.name), span_str(s->client.address)) == MATCH_YES;
+}
+
+bool
+smtpd_may_xverp(const struct smtpd *s)
+{
+	return match_host(xverp_hosts, span_str(s->client.name), span_str(s->client.address)) == MATCH_YES;
 }
 
 static bool
@@ -366,6 +373,8 @@ announce(struct buf *b, const char *command, const struct attribute *rows, size_
 void
 smtpd_xclient_announce(const struct smtpd *s, struct buf *b)
 {
+	if (s->may_xverp && (s->ehlo_hidden & EHLO_VERP) == 0)
+		buf_str(b, "\r\n250 XVERP");
 	if (s->may_xclient && (s->ehlo_hidden & EHLO_XCLIENT) == 0)
 		announce(b, "XCLIENT", xclient, COUNT(xclient));
 	if (s->may_xforward && (s->ehlo_hidden & EHLO_XFORWARD) == 0)

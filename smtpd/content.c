@@ -103,6 +103,8 @@ put_envelope(struct smtpd *s)
 	attr(s, "helo_name", s->helo);
 	attr(s, "protocol_name", s->protocol);
 	attr_uint(s, "client_address_type", v6 ? 10 : 2);
+	if (s->verp != NULL)
+		cleanup_rec(s->cleanup, REC_VERP, span_str(s->verp));
 	put_recipients(s);
 }
 

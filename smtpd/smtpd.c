@@ -361,6 +361,7 @@ set_rights(struct smtpd *s)
 	set_bare_lf_policy(s);
 	smtpd_ehlo_hide(s);
 	s->may_xclient = smtpd_may_xclient(s);
+	s->may_xverp = smtpd_may_xverp(s);
 	s->trusted_events = s->may_xclient ||
 	    match_host(event_exceptions, span_str(s->client.name), span_str(s->client.address)) == MATCH_YES;
 }

@@ -65,7 +65,7 @@ struct smtpd {
 	const char *protocol;		/* "SMTP", "ESMTP" */
 	const char *sasl_method, *sasl_username;	/* NULL: not authenticated */
 	unsigned ehlo_hidden;		/* EHLO_* bits that are not announced */
-	bool may_xclient, may_xforward;
+	bool may_xclient, may_xforward, may_xverp;
 	bool trusted_events;		/* no rate limits for this client */
 	bool forbid_bare_lf, note_bare_lf, reject_bare_lf, saw_bare_lf;
 	const char *denied;		/* reply of a rejected CONNECT (smtpd_delay_reject = no) */
@@ -78,6 +78,7 @@ struct smtpd {
 	const char *sender_text;	/* the same as a string */
 	const char *encoding;		/* "7bit", "8bit" or NULL */
 	const char *envelope_id, *sasl_sender;
+	const char *verp;		/* delimiters of XVERP; NULL: not wanted */
 	const char *instance;		/* names the transaction to policy servers; NULL: none yet */
 	unsigned ret_flags;
 	int64_t announced_size, size;
@@ -167,6 +168,7 @@ const char *smtpd_neutral(struct span name, struct arena *);
 void	smtpd_xclient_init(void);
 bool	smtpd_may_xclient(const struct smtpd *);
 bool	smtpd_may_xforward(const struct smtpd *);
+bool	smtpd_may_xverp(const struct smtpd *);
 void	smtpd_xclient_announce(const struct smtpd *, struct buf *);	/* lines of the EHLO reply */
 
 /* content.c: message text */

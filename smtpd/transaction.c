@@ -24,7 +24,7 @@ smtpd_mail_reset(struct smtpd *s)
 	s->actions = (struct smtpd_actions){0};
 	s->in_mail = s->smtputf8 = s->chunking = s->chunk_failed = s->first_line = false;
 	s->sender = s->mail_args = SPAN_NULL;
-	s->sender_text = s->encoding = s->envelope_id = s->sasl_sender = s->rewrite_context = s->instance = NULL;
+	s->sender_text = s->encoding = s->envelope_id = s->sasl_sender = s->rewrite_context = s->instance = s->verp = NULL;
 	s->ret_flags = s->content_status = 0;
 	s->announced_size = s->size = 0;
 	s->origin = (struct smtpd_origin){0};

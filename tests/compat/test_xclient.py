@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""XCLIENT and XFORWARD: who may use them, every attribute, what the session becomes, and what shows in the log, in
+"""XCLIENT, XFORWARD and XVERP: who may use them, every attribute, what the session becomes, and what shows in the log, in
 policy requests and in the queue file."""
 
 import re
@@ -19,6 +19,8 @@ SERVICES = {
     "nodelay": {"smtpd_delay_reject": "no", "smtpd_client_restrictions": "check_client_access inline:{ {192.0.2.9 = REJECT} {bad.example = 421 go away} }",
                 "smtpd_helo_restrictions": "check_helo_access inline:{evil=REJECT}", **ALL},
     "hold": {"smtpd_recipient_restrictions": "check_recipient_access static:HOLD", "inet_protocols": "all", **ALL},
+    "xverp": {"smtpd_authorized_verp_clients": "127.0.0.1", "smtpd_recipient_restrictions": "check_recipient_access static:HOLD", **ALL},
+    "noxverp": {"smtpd_discard_ehlo_keywords": "verp", "smtpd_authorized_verp_clients": "127.0.0.1"},
     "names": {"smtpd_client_restrictions": "reject_unknown_client_hostname", **ALL},
     "reverse": {"smtpd_client_restrictions": "reject_unknown_reverse_client_hostname", **ALL},
     "policy": {"smtpd_recipient_restrictions": "check_policy_service unix:@base@/policy, reject", **ALL},
@@ -88,6 +90,12 @@ CASES = {
     "forwarded then rset": ("smtp", ["EHLO x", "XFORWARD NAME=a.example", "RSET"] + MAIL + ["QUIT"]),
     "forwarded then bad mail": ("smtp", ["EHLO x", "XFORWARD NAME=a.example", "MAIL FROM:<a@@b>"] + MAIL + ["QUIT"]),
     "forwarded then xclient": ("smtp", ["EHLO x", "XFORWARD NAME=a.example", "XCLIENT NAME=x.example"] + MAIL + ["QUIT"]),
+    "xverp": ("xverp", ["EHLO x", "MAIL FROM:<a@sender.test> XVERP"] + MESSAGE[1:] + ["MAIL FROM:<a@sender.test> xverp=-="] + MESSAGE[1:] + ["QUIT"]),
+    "xverp syntax": ("xverp", ["EHLO x", "MAIL FROM:<> XVERP", "MAIL FROM:<a@sender.test> XVERP=abc", "MAIL FROM:<a@sender.test> XVERP=ab", "MAIL FROM:<a@sender.test> XVERP=",
+                               "MAIL FROM:<a> XVERP", "RSET", "MAIL FROM:<a@sender.test> XVERP XVERP=-=", "QUIT"]),
+    "xverp unauthorised": ("smtp", ["EHLO x", "MAIL FROM:<a@sender.test> XVERP", "MAIL FROM:<a@sender.test> XVERP=-=", "QUIT"]),
+    "xverp hidden": ("noxverp", ["EHLO x", "MAIL FROM:<a@sender.test> XVERP", "QUIT"]),
+    "xverp after xclient": ("xverp", ["EHLO x", "XCLIENT ADDR=192.0.2.1", "EHLO x", "MAIL FROM:<a@sender.test> XVERP", "QUIT"]),
     "unknown client": ("hold", ["EHLO x", "XCLIENT ADDR=[UNAVAILABLE] NAME=[UNAVAILABLE]"] + MESSAGE + ["QUIT"]),
     "unknown name": ("hold", ["EHLO x", "XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.9 REVERSE_NAME=r.example PORT=[UNAVAILABLE] HELO=h"] + MESSAGE + ["QUIT"]),
     "client of version 6": ("hold", ["EHLO x", "XCLIENT ADDR=IPv6:2001:db8::9 DESTADDR=IPv6:2001:db8::1 HELO=h"] + MESSAGE + ["QUIT"]),
@@ -129,7 +137,7 @@ def play(service, steps):
         replies = dialogue(instance.port(service), steps)
         instance.wait_log(r"smtpd\[\d+\]: disconnect from", start)
         log = [re.sub(r"^.*smtpd\[\d+\]: ", "", line) for line in instance.log_lines(start) if "smtpd[" in line]
-        return instance.normal().lines(replies + log + (held(instance) if service == "hold" else []))
+        return instance.normal().lines(replies + log + (held(instance) if service in ("hold", "xverp") else []))
     return run
 
 
