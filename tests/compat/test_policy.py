@@ -174,7 +174,7 @@ REQUESTS = [
                          "braces", "main")
     for steps in [["EHLO client.example.test", "MAIL FROM:<ok@sender.test> SIZE=1234", "RCPT TO:<ok@discard.test>", "DATA",
                    b"Subject: x\r\n\r\n..dot\r\n.\r\n", "MAIL FROM:<> AUTH=a+2Bb", "RCPT TO:<ok@discard.test>", "RCPT TO:<dunno@discard.test>",
-                   "BDAT 5 LAST\r\nabcde", "ETRN discard.test", "VRFY ok@discard.test", "QUIT"]]
+                   b"BDAT 5 LAST\r\nabcde", "ETRN discard.test", "VRFY ok@discard.test", "QUIT"]]
 ]
 REQUESTS += [("rcpt", ["HELO x", "MAIL FROM:<\"a b\"@sender.test>", "RCPT TO:<\"ok c\"@discard.test>", "RSET", "MAIL FROM:<a@sender.test>",
                        "RCPT TO:<ok@discard.test>", "QUIT"]),
