@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "map/hosts.h"
+#include "map/host_query.h"
 #include "map/module.h"
 #include "map/query.h"
 
@@ -121,8 +121,9 @@ set_options(const struct table *t, MYSQL *db)
 
 /* The host is connected now. False: it cannot be, which was logged. */
 static bool
-connected(struct table *t, struct host *h)
+connected(void *table, struct host *h)
 {
+	struct table *t = table;
 	struct arena *mem;
 	const struct span where = span_str(h->where);
 	const size_t colon = h->local ? where.n : span_rfind(where, ':');
@@ -224,8 +225,9 @@ take_results(struct table *t, MYSQL *db, struct span key, struct result *r, bool
 
 /* Ask one host. *again: it is gone (errors from 2000 on are the client library's), ask another. */
 static enum map_status
-ask(struct table *t, struct host *h, struct span key, struct result *r, bool *again, struct err *e)
+ask(void *table, struct host *h, struct span key, struct result *r, bool *again, struct err *e)
 {
+	struct table *t = table;
 	struct buf query = {0};
 	MYSQL *db = h->connection;
 	int rc;
@@ -246,28 +248,10 @@ ask(struct table *t, struct host *h, struct span key, struct result *r, bool *ag
 static enum map_status
 table_get(struct map *m, struct span key, struct arena *mem, struct span *value, struct err *e)
 {
+	static const struct host_query how = { connected, ask };
 	struct table *t = m->state;
-	struct result r = {0};
-	struct host *h;
-	enum map_status status;
-	bool again = true;
 
-	key = query_key(&t->query, key, mem);
-	status = query_wanted(&t->query, key, e);
-	if (status != MAP_FOUND)
-		return status;
-	hosts_start(&t->hosts);
-	status = MAP_TEMPORARY(e, "Application error");
-	while (again && (h = hosts_next(&t->hosts)) != NULL) {
-		if (connected(t, h))
-			status = ask(t, h, key, &r, &again, e);
-		if (again)
-			hosts_failed(&t->hosts, h);
-	}
-	if (status == MAP_FOUND)
-		return query_done(&r, mem, value);
-	(void)query_done(&r, mem, value);
-	return status;
+	return host_query_get(&how, &t->query, &t->hosts, t, key, mem, value, e);
 }
 
 static const struct map_type type = {

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "map/hosts.h"
+#include "map/host_query.h"
 #include "map/module.h"
 #include "map/query.h"
 
@@ -120,8 +120,9 @@ start(const struct table *t, const struct host *h)
 
 /* The host is connected now. False: it cannot be, which was logged. */
 static bool
-connected(struct table *t, struct host *h)
+connected(void *table, struct host *h)
 {
+	struct table *t = table;
 	PGconn *conn;
 	const char *why;
 
@@ -218,8 +219,9 @@ collect(struct table *t, const PGresult *result, struct span key, struct result 
 
 /* Ask one host. *again: it is gone, ask another. */
 static enum map_status
-ask(struct table *t, struct host *h, struct span key, struct result *r, bool *again, struct err *e)
+ask(void *table, struct host *h, struct span key, struct result *r, bool *again, struct err *e)
 {
+	struct table *t = table;
 	struct buf query = {0};
 	PGresult *result;
 	enum map_status status = MAP_FOUND;
@@ -249,28 +251,10 @@ ask(struct table *t, struct host *h, struct span key, struct result *r, bool *ag
 static enum map_status
 table_get(struct map *m, struct span key, struct arena *mem, struct span *value, struct err *e)
 {
+	static const struct host_query how = { connected, ask };
 	struct table *t = m->state;
-	struct result r = {0};
-	struct host *h;
-	enum map_status status;
-	bool again = true;
 
-	key = query_key(&t->query, key, mem);
-	status = query_wanted(&t->query, key, e);
-	if (status != MAP_FOUND)
-		return status;
-	hosts_start(&t->hosts);
-	status = MAP_TEMPORARY(e, "Application error");
-	while (again && (h = hosts_next(&t->hosts)) != NULL) {
-		if (connected(t, h))
-			status = ask(t, h, key, &r, &again, e);
-		if (again)
-			hosts_failed(&t->hosts, h);
-	}
-	if (status == MAP_FOUND)
-		return query_done(&r, mem, value);
-	(void)query_done(&r, mem, value);
-	return status;
+	return host_query_get(&how, &t->query, &t->hosts, t, key, mem, value, e);
 }
 
 static const struct map_type type = {

@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "io/file.h"
 #include "io/stream.h"
-#include "map/hosts.h"
+#include "map/host_query.h"
 #include "map/module.h"
 #include "map/peer.h"
 #include "map/query.h"
@@ -414,8 +414,9 @@ reach(const struct table *t, const struct host *h, const char **why)
 }
 
 static bool
-connected(struct table *t, struct host *h)
+connected(void *table, struct host *h)
 {
+	struct table *t = table;
 	const char *why = NULL;
 
 	if (h->connection != NULL)
@@ -476,8 +477,9 @@ send_question(struct table *t, struct connection *c, struct span key, struct buf
 
 /* Ask one host. *again: it is gone, ask another. */
 static enum map_status
-ask(struct table *t, struct host *h, struct span key, struct result *r, bool *again, struct err *e)
+ask(void *table, struct host *h, struct span key, struct result *r, bool *again, struct err *e)
 {
+	struct table *t = table;
 	struct connection *c = h->connection;
 	struct buf text[2] = {0};
 	enum map_status status = MAP_FOUND;
@@ -519,28 +521,10 @@ ask(struct table *t, struct host *h, struct span key, struct result *r, bool *ag
 static enum map_status
 table_get(struct map *m, struct span key, struct arena *mem, struct span *value, struct err *e)
 {
+	static const struct host_query how = { connected, ask };
 	struct table *t = m->state;
-	struct result r = {0};
-	struct host *h;
-	enum map_status status;
-	bool again = true;
 
-	key = query_key(&t->query, key, mem);
-	status = query_wanted(&t->query, key, e);
-	if (status != MAP_FOUND)
-		return status;
-	hosts_start(&t->hosts);
-	status = MAP_TEMPORARY(e, "Application error");
-	while (again && (h = hosts_next(&t->hosts)) != NULL) {
-		if (connected(t, h))
-			status = ask(t, h, key, &r, &again, e);
-		if (again)
-			hosts_failed(&t->hosts, h);
-	}
-	if (status == MAP_FOUND)
-		return query_done(&r, mem, value);
-	(void)query_done(&r, mem, value);
-	return status;
+	return host_query_get(&how, &t->query, &t->hosts, t, key, mem, value, e);
 }
 
 static const struct map_type type = {

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "io/file.h"
 #include "io/stream.h"
-#include "map/hosts.h"
+#include "map/host_query.h"
 #include "map/module.h"
 #include "map/peer.h"
 #include "map/query.h"
