@@ -108,6 +108,8 @@ put_arrival(struct submission *s, const struct rec *r)
 		cleanup_rec(s->out, REC_TIME, r->payload);
 	else
 		cleanup_rec(s->out, REC_TIME, span_str(arena_printf(s->mem, "%ld 0", (long)s->st.st_mtime)));
+	if (conf.content_filter[0] != '\0')
+		cleanup_rec(s->out, REC_FILTER, span_str(conf.content_filter));
 }
 
 static void

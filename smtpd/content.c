@@ -84,6 +84,8 @@ put_envelope(struct smtpd *s)
 
 	cleanup_rec(s->cleanup, REC_TIME, span_str(arena_printf(s->work, "%lld %ld", (long long)s->arrival.tv_sec,
 	    (long)s->arrival.tv_usec)));
+	if (conf.content_filter[0] != '\0')
+		cleanup_rec(s->cleanup, REC_FILTER, span_str(conf.content_filter));
 	attr(s, "log_ident", o->ident != NULL ? o->ident : smtpd_queue_id(s));
 	attr(s, "rewrite_context", s->rewrite_context);
 	attr(s, "sasl_method", s->sasl_method);

@@ -23,6 +23,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
+from image import Missing, place  # noqa: E402
 from harness import Instance, Smtp, free_port, ours, reference, wait_for  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -210,8 +211,8 @@ def main():
     p.add_argument("--trace-messages", type=int, default=500)
     p.add_argument("--only", default="relay,syscalls,idle,start")
     p.add_argument("--suite")
-    p.add_argument("--where", default="/tmp,/dev/shm",
-                   help="where the queues are, one run each: a directory on disk, one in memory")
+    p.add_argument("--where", default="/tmp,xfs,ext4-journal,/dev/shm",
+                   help="where the queues are, one run each: a directory, or xfs or ext4-journal for an image of that kind")
     p.add_argument("--keep", action="store_true", help="smtp-source keeps its sessions open (-d)")
     p.add_argument("--verbose", action="store_true")
     args = p.parse_args()
@@ -236,8 +237,13 @@ def main():
         for i, where in enumerate(args.where.split(",")):
             # What does not depend on the file system is measured in the first place only.
             only = args.only.split(",") if i == 0 else ["relay"]
-            if i == 0 or "relay" in args.only.split(","):
-                table(args, where, measure(args, suites, where, only))
+            if i > 0 and "relay" not in args.only.split(","):
+                continue
+            try:
+                with place(where) as directory:
+                    table(args, directory, measure(args, suites, directory, only))
+            except Missing as e:
+                print(e)
     finally:
         if tmp:
             shutil.rmtree(tmp, ignore_errors=True)
