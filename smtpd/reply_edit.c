@@ -58,7 +58,7 @@ is_reject(struct span text)
 	    (text.p[3] == ' ' || text.p[3] == '-');
 }
 
-/* --- names in footers --- */
+/* --- names in footers and RBL replies --- */
 
 static const char *
 mailbox(struct smtpd *s, struct span address, char part)
@@ -107,14 +107,11 @@ value_of(struct smtpd *s, struct span name)
 	return NULL;
 }
 
-static const char *
-footer_name(const char *name, enum expand_mode mode, void *arg)
+const char *
+reply_safe(struct smtpd *s, const char *value)
 {
-	struct smtpd *s = arg;
-	const char *value = value_of(s, span_str(name));
 	char *safe;
 
-	(void)mode;
 	if (value == NULL || *value == '\0')
 		return NULL;
 	safe = span_cstr(span_str(value), s->work);
@@ -122,6 +119,19 @@ footer_name(const char *name, enum expand_mode mode, void *arg)
 		if (!allowed[(unsigned char)*p])
 			*p = '_';
 	return safe;
+}
+
+const char *
+reply_value(struct smtpd *s, const char *name)
+{
+	return reply_safe(s, value_of(s, span_str(name)));
+}
+
+static const char *
+footer_name(const char *name, enum expand_mode mode, void *arg)
+{
+	(void)mode;
+	return reply_value(arg, name);
 }
 
 /* --- the edits --- */

@@ -100,6 +100,18 @@ enum verdict access_host(struct check *, struct maps *, const char *name, const 
 enum verdict access_address(struct check *, struct maps *, const char *address, const char *about, const char *class, bool *found);
 enum verdict access_mail(struct check *, struct maps *, struct span internal, const char *about, const char *class);
 
+/* --- rbl_reply.c --- */
+struct rbl {
+	const char *arg, *zone;		/* of the restriction, as it stands there and without "=pattern" */
+	const char *what, *class;	/* "192.0.2.1", "Client host" */
+	const char *text;		/* TXT, or NULL */
+	bool trouble;
+};
+
+void	rbl_reply_init(void);
+/* A DNS list has it: the reply of rbl_reply_maps or default_rbl_reply, postconf(5). */
+enum verdict rbl_reject(struct check *, const struct rbl *);
+
 /* --- recipient.c --- */
 void	recipient_init(void);
 /* Is the mailbox known? sender: it is the MAIL address. */

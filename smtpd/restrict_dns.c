@@ -202,12 +202,6 @@ reversed(const char *address, struct arena *mem)
 	return result;
 }
 
-struct rbl {
-	const char *zone;		/* without pattern */
-	const char *text;		/* TXT, or NULL */
-	bool trouble;
-};
-
 static bool
 is_listed(struct check *c, const char *query, struct span pattern, struct rbl *rbl)
 {
@@ -233,14 +227,6 @@ is_listed(struct check *c, const char *query, struct span pattern, struct rbl *r
 	return true;
 }
 
-/* default_rbl_reply as it is by default; another template is not acted upon yet and warned about at start. */
-static enum verdict
-rbl_reject(struct check *c, const struct rbl *rbl, const char *what, const char *class)
-{
-	return check_reject(c, ERROR_POLICY, conf.maps_rbl_reject_code, "5.7.1", "Service unavailable; %s [%s] blocked using %s%s%s", class,
-	    what, rbl->zone, rbl->text != NULL ? "; " : "", rbl->text != NULL ? rbl->text : "");
-}
-
 /* Allow lists count only for destinations that we would take mail for anyway. */
 static bool
 allow_list_applies(struct check *c)
@@ -256,13 +242,13 @@ ask_list(struct check *c, const struct rule *r, const char *query, const char *w
 {
 	struct span arg = span_str(r->arg);
 	size_t eq = span_find(arg, '=');
-	struct rbl rbl = { .zone = span_cstr(span_to(arg, eq), c->s->work) };
+	struct rbl rbl = { .arg = r->arg, .zone = span_cstr(span_to(arg, eq), c->s->work), .what = what, .class = class };
 	bool permit = (r->r->flags & IS_PERMIT) != 0;
 
 	if (permit && !allow_list_applies(c))
 		return DUNNO;
 	if (is_listed(c, query, span_from(arg, eq + 1), &rbl))
-		return permit ? check_permit(c, r, class, what) : rbl_reject(c, &rbl, what, class);
+		return permit ? check_permit(c, r, class, what) : rbl_reject(c, &rbl);
 	if (permit && rbl.trouble)
 		return check_defer_reject(c, 450, "4.7.1", "<%s>: %s rejected: Service unavailable", what, class);
 	return DUNNO;

@@ -494,6 +494,7 @@ smtpd_init(void)
 	smtpd_ehlo_init();
 	smtpd_xclient_init();
 	reply_edit_init();
+	rbl_reply_init();
 	recipient_init();
 	flush_prepare();
 	restrict_init();

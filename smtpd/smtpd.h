@@ -181,6 +181,10 @@ const char *smtpd_content_start(struct smtpd *);	/* NULL, or the reply that refu
 /* reply_edit.c: filter, footer, soft_bounce; text ends in CRLF */
 void	reply_edit_init(void);
 void	reply_edit(struct smtpd *, struct buf *text);
+/* The value of $name in texts of the administrator, postconf(5) smtpd_reject_footer; NULL: none, or empty. In s->work. */
+const char *reply_value(struct smtpd *, const char *name);
+/* Strangers' text without bytes outside smtpd_expansion_filter ('_' for each); NULL stays, an empty one becomes NULL. */
+const char *reply_safe(struct smtpd *, const char *value);
 
 /* transaction.c */
 void	smtpd_mail_reset(struct smtpd *);	/* drops the message, if any */
