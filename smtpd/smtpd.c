@@ -303,13 +303,48 @@ send_replies(struct smtpd *s)
 	return stream_flush(s->peer);
 }
 
+/* smtpd_per_request_deadline limits the waiting for a whole request; content buys itself time, smtpd_min_data_rate. */
+static bool
+wait_for_input(struct smtpd *s)
+{
+	int64_t begin, limit = conf.smtpd_timeout * INT64_C(1000);
+	size_t had = stream_buffered(s->peer).n;
+	bool ok;
+
+	if (!conf.smtpd_per_request_deadline)
+		return stream_fill(s->peer);
+	begin = clock_ms();
+	stream_set_deadline(s->peer, begin + s->patience);
+	ok = stream_fill(s->peer);
+	s->patience -= clock_ms() - begin;
+	if (s->server.mode != SMTP_SERVER_COMMAND) {
+		s->patience += (int64_t)(stream_buffered(s->peer).n - had) * 1000 / conf.smtpd_min_data_rate;
+		s->patience = s->patience < limit ? s->patience : limit;
+	}
+	stream_set_deadline(s->peer, clock_ms() + limit);		/* the response's own */
+	return ok;
+}
+
+/* True: there was something to do in what has arrived. */
+static bool
+step(struct smtpd *s)
+{
+	struct span in = stream_buffered(s->peer), rest = in;
+	bool command = s->server.mode == SMTP_SERVER_COMMAND;
+	bool whole = smtp_server_step(&s->server, &rest);	/* else a part of it may have been taken */
+
+	stream_consume(s->peer, in.n - rest.n);
+	if (whole && (command || s->server.mode == SMTP_SERVER_COMMAND))
+		s->patience = conf.smtpd_timeout * INT64_C(1000);
+	return whole || rest.n < in.n;
+}
+
 /* Why the session ended when it did not end well: "lost connection", "timeout", "too many errors". */
 static const char *
 converse(struct smtpd *s)
 {
+	s->patience = conf.smtpd_timeout * INT64_C(1000);
 	for (;;) {
-		struct span in = stream_buffered(s->peer), rest = in;
-
 		if (s->server.mode == SMTP_SERVER_CLOSED) {
 			(void)send_replies(s);
 			return NULL;
@@ -319,15 +354,11 @@ converse(struct smtpd *s)
 			(void)send_replies(s);
 			return "too many errors";
 		}
-		if (smtp_server_step(&s->server, &rest) || rest.n < in.n) {
-			stream_consume(s->peer, in.n - rest.n);
+		if (step(s))
 			continue;
-		}
 		if (!send_replies(s))
 			return "lost connection";
-		if (conf.smtpd_per_request_deadline)
-			stream_set_deadline(s->peer, clock_ms() + conf.smtpd_timeout * 1000);
-		if (stream_fill(s->peer)) {
+		if (wait_for_input(s)) {
 			service_progress();
 			continue;
 		}

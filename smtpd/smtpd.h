@@ -56,6 +56,7 @@ struct smtpd_defer_if {
 struct smtpd {
 	struct session *session;
 	struct stream *peer;
+	int64_t patience;		/* ms left for the request that is being read, smtpd_per_request_deadline */
 	struct arena *mem;		/* of the session */
 	struct arena *work;		/* of one command: dropped before the next */
 	struct smtp_server server;
