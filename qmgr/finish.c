@@ -88,11 +88,13 @@ defer(struct message *m)
 		delay = conf.maximal_backoff_time;
 	struct timeval next = { clock_wall().tv_sec + delay, 0 };
 
-	queue_path(path, "active", m->id);
-	if (utimes(path, (struct timeval[2]){ next, next }) != 0 && errno != ENOENT)
+	/* In this order: killed in between, the message is tried too early, not left lying in active with a time to come. */
+	queue_path(path, "deferred", m->id);
+	if (!queue_rename(m->id, "active", "deferred")) {
+		if (errno != ENOENT)
+			log_warning("rename %s from active to deferred: %s", m->id, strerror(errno));
+	} else if (utimes(path, (struct timeval[2]){ next, next }) != 0 && errno != ENOENT)
 		log_warning("update %s time stamps: %s", path, strerror(errno));
-	if (!queue_rename(m->id, "active", "deferred") && errno != ENOENT)
-		log_warning("rename %s from active to deferred: %s", m->id, strerror(errno));
 	message_free(m);
 }
 
