@@ -9,6 +9,7 @@ usage: bench.py [--build DIR | --prefix DIR] [--rounds 3] [--messages 4000] [--s
                 [--length 4096] [--only relay,syscalls,idle,start] [--suite ours|reference]"""
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -24,7 +25,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
 from image import Missing, place  # noqa: E402
-from harness import Instance, Smtp, free_port, ours, reference, wait_for  # noqa: E402
+from harness import Instance, Smtp, free_port, reference, wait_for  # noqa: E402
+from suite import installed  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -221,19 +223,10 @@ def main():
     for tool in ("/usr/sbin/smtp-source", "/usr/sbin/smtp-sink"):
         if not os.path.exists(tool):
             raise SystemExit(f"{tool} is missing: ./quickstart --deps-only --tests")
-    suites = []
-    if args.suite != "ours":
-        suites.append(reference())
-    tmp = None
-    if args.suite != "reference":
-        prefix = args.prefix or os.environ.get("POSTHASTE_PREFIX")
-        if args.build and not prefix:
-            tmp = tempfile.mkdtemp(prefix="posthaste-bench-", dir="/var/tmp")
-            os.chmod(tmp, 0o755)
-            stage(args.build, tmp)
-            prefix = tmp
-        suites.append(ours(prefix))
-    try:
+    with contextlib.ExitStack() as stack:
+        suites = [reference()] if args.suite != "ours" else []
+        if args.suite != "reference":
+            suites.append(stack.enter_context(installed(args.build, args.prefix)))
         for i, where in enumerate(args.where.split(",")):
             # What does not depend on the file system is measured in the first place only.
             only = args.only.split(",") if i == 0 else ["relay"]
@@ -244,9 +237,6 @@ def main():
                     table(args, directory, measure(args, suites, directory, only))
             except Missing as e:
                 print(e)
-    finally:
-        if tmp:
-            shutil.rmtree(tmp, ignore_errors=True)
 
 
 def relay_rounds(args, benches, result):
@@ -303,25 +293,6 @@ def table(args, where, result):
         if len(values) == 2 and all(values):
             line += f"{values[1] / values[0]:12.2f}"
         print(line)
-
-
-def stage(build, where):
-    """Install the build into where, whatever prefix it was configured with."""
-    tree = where + "/tree"
-    subprocess.run(["make", "-C", build, "install-programs", f"DESTDIR={tree}"], check=True, stdout=subprocess.DEVNULL)
-    with open(os.path.join(build, "Makefile")) as f:
-        text = f.read()
-
-    def var(name):
-        return re.search(rf"(?m)^{name} = (.*)$", text).group(1)
-    os.makedirs(where + "/libexec", exist_ok=True)
-    os.rename(tree + var("sbindir"), where + "/sbin")
-    os.rename(tree + var("daemon_directory"), where + "/libexec/postfix")
-    os.makedirs(where + "/bin", exist_ok=True)
-    for n in ("mailq", "newaliases"):
-        if os.path.lexists(f"{tree}{var('bindir')}/{n}"):
-            os.symlink(where + "/sbin/sendmail", f"{where}/bin/{n}")
-    shutil.rmtree(tree, ignore_errors=True)
 
 
 main()

@@ -5,7 +5,7 @@ start    from postfix start until a new message is delivered, with N messages de
 mailq    the list of N messages
 delete   postsuper -d ALL on N messages
 
-usage: bench_queue.py --prefix DIR [--messages 20000] [--rounds 3] [--where /tmp] [--only start,mailq,delete]"""
+usage: bench_queue.py [--build DIR | --prefix DIR] [--messages 20000] [--rounds 3] [--where /tmp] [--only start,mailq,delete]"""
 
 import argparse
 import os
@@ -18,8 +18,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
-from harness import Instance, ours, reference, send_mail  # noqa: E402
+from harness import Instance, reference, send_mail  # noqa: E402
 from harness.spool import queue_file  # noqa: E402
+from suite import installed  # noqa: E402
 
 
 def fill(i, count):
@@ -75,17 +76,23 @@ def one_round(i, count, only):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("--prefix", default=os.environ.get("POSTHASTE_PREFIX"))
+    p.add_argument("--build")
+    p.add_argument("--prefix")
     p.add_argument("--messages", type=int, default=20000)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--where", default="/tmp")
     p.add_argument("--only", default="start,mailq,delete")
     args = p.parse_args()
-    if os.getuid() != 0 or not args.prefix:
-        raise SystemExit("the bench compares instances run by root: run it as root, with --prefix")
+    if os.getuid() != 0:
+        raise SystemExit("the bench compares instances run by root: run it as root")
+    with installed(args.build, args.prefix) as suite:
+        measure(args, suite)
+
+
+def measure(args, suite):
     only = args.only.split(",")
     main_cf = {"relay_domains": "relay.test", "transport_maps": "static:discard:"}
-    instances = [Instance(s, main=main_cf, base=tempfile.mkdtemp(prefix="ph-bench-", dir=args.where)) for s in (reference(), ours(args.prefix))]
+    instances = [Instance(s, main=main_cf, base=tempfile.mkdtemp(prefix="ph-bench-", dir=args.where)) for s in (reference(), suite)]
     times = {(i.suite.name, k): [] for i in instances for k in only}
     try:
         for r in range(args.rounds):
