@@ -55,21 +55,12 @@ static bool
 table_open(struct map *m, struct err *e)
 {
 	struct ldap_table *t = calloc(1, sizeof *t);
-	struct table_conf c;
-	bool ok;
 
 	if (t == NULL)
 		log_out_of_memory();
 	m->state = t;
 	t->mem = arena_new();
-	ok = table_conf_open(&c, m->name, t->mem, e);
-	if (ok) {
-		ok = ldap_table_configure(t, m, &c, e);
-		table_conf_close(&c);
-	}
-	if (!ok)
-		table_close(m);
-	return ok;
+	return table_conf_read(m, t->mem, ldap_table_configure, e);
 }
 
 /* --- connection */

@@ -31,7 +31,7 @@ struct ldap_table {
 	char function[40];		/* of messages, with the depth */
 };
 
-/* Read all parameters into a zeroed table with an arena. What was taken is freed by the caller, also after failure. */
-bool	ldap_table_configure(struct ldap_table *, struct map *, struct table_conf *, struct err *e);
+/* For table_conf_read(): all parameters into map->state, zeroed but for its arena. The caller frees, also after failure. */
+bool	ldap_table_configure(struct map *, struct table_conf *, struct err *e);
 
 #endif

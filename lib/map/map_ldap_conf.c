@@ -131,8 +131,9 @@ configure_search(struct ldap_table *t, struct map *m, struct table_conf *c)
 }
 
 bool
-ldap_table_configure(struct ldap_table *t, struct map *m, struct table_conf *c, struct err *e)
+ldap_table_configure(struct map *m, struct table_conf *c, struct err *e)
 {
+	struct ldap_table *t = m->state;
 	const char *filter = table_conf_str(c, "query_filter", "(mailacceptinggeneralid=%s)", 0), *old;
 	bool whole, unused;
 

@@ -55,8 +55,9 @@ open_peers(struct memcache *c, struct map *m, struct table_conf *t, struct err *
 }
 
 static bool
-configure(struct memcache *c, struct map *m, struct table_conf *t, struct err *e)
+configure(struct map *m, struct table_conf *t, struct err *e)
 {
+	struct memcache *c = m->state;
 	const char *format = table_conf_str(t, "key_format", "%s", 0);
 
 	c->flags = table_conf_int(t, "flags", 0, 0, 0);
@@ -73,21 +74,12 @@ static bool
 memcache_open(struct map *m, struct err *e)
 {
 	struct memcache *c = calloc(1, sizeof *c);
-	struct table_conf t;
-	bool ok;
 
 	if (c == NULL)
 		log_out_of_memory();
 	m->state = c;
 	c->mem = arena_new();
-	ok = table_conf_open(&t, m->name, c->mem, e);
-	if (ok) {
-		ok = configure(c, m, &t, e);
-		table_conf_close(&t);
-	}
-	if (!ok)
-		memcache_close(m);
-	return ok;
+	return table_conf_read(m, c->mem, configure, e);
 }
 
 /* The key for the server. False: this one is not kept there; *why says so. */

@@ -54,8 +54,9 @@ text(struct table_conf *c, const char *name)
 }
 
 static bool
-configure(struct table *t, struct map *m, struct table_conf *c, struct err *e)
+configure(struct map *m, struct table_conf *c, struct err *e)
 {
+	struct table *t = m->state;
 	const char *hosts = table_conf_str(c, "hosts", "", 0), *query;
 
 	t->user = table_conf_str(c, "user", "", 0);
@@ -83,21 +84,12 @@ static bool
 table_open(struct map *m, struct err *e)
 {
 	struct table *t = calloc(1, sizeof *t);
-	struct table_conf c;
-	bool ok;
 
 	if (t == NULL)
 		log_out_of_memory();
 	m->state = t;
 	t->mem = arena_new();
-	ok = table_conf_open(&c, m->name, t->mem, e);
-	if (ok) {
-		ok = configure(t, m, &c, e);
-		table_conf_close(&c);
-	}
-	if (!ok)
-		table_close(m);
-	return ok;
+	return table_conf_read(m, t->mem, configure, e);
 }
 
 static void

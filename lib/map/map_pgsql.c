@@ -57,35 +57,33 @@ template_of(struct table_conf *c)
 }
 
 static bool
+configure(struct map *m, struct table_conf *c, struct err *e)
+{
+	struct table *t = m->state;
+	const char *hosts = table_conf_str(c, "hosts", "", 0);
+
+	t->user = table_conf_str(c, "user", "", 0);
+	t->password = table_conf_str(c, "password", "", 0);
+	t->dbname = table_conf_str(c, "dbname", NULL, 1);
+	t->encoding = table_conf_str(c, "encoding", "UTF8", 1);
+	t->timeout = table_conf_int(c, "timeout", TIMEOUT, 1, 0);
+	hosts_open(&t->hosts, *hosts != '\0' ? hosts : "localhost", table_conf_int(c, "idle_interval", 60, 1, 0),
+	    table_conf_int(c, "retry_interval", 60, 1, 0), connection_close);
+	const char *query = template_of(c);
+
+	return table_conf_ok(c, e) && query_open(&t->query, m, c, query, FUNCTION, e);
+}
+
+static bool
 table_open(struct map *m, struct err *e)
 {
 	struct table *t = calloc(1, sizeof *t);
-	struct table_conf c;
-	const char *hosts;
-	bool ok;
 
 	if (t == NULL)
 		log_out_of_memory();
 	m->state = t;
 	t->mem = arena_new();
-	ok = table_conf_open(&c, m->name, t->mem, e);
-	if (ok) {
-		hosts = table_conf_str(&c, "hosts", "", 0);
-		t->user = table_conf_str(&c, "user", "", 0);
-		t->password = table_conf_str(&c, "password", "", 0);
-		t->dbname = table_conf_str(&c, "dbname", NULL, 1);
-		t->encoding = table_conf_str(&c, "encoding", "UTF8", 1);
-		t->timeout = table_conf_int(&c, "timeout", TIMEOUT, 1, 0);
-		hosts_open(&t->hosts, *hosts != '\0' ? hosts : "localhost", table_conf_int(&c, "idle_interval", 60, 1, 0),
-		    table_conf_int(&c, "retry_interval", 60, 1, 0), connection_close);
-		const char *query = template_of(&c);
-
-		ok = table_conf_ok(&c, e) && query_open(&t->query, m, &c, query, FUNCTION, e);
-		table_conf_close(&c);
-	}
-	if (!ok)
-		table_close(m);
-	return ok;
+	return table_conf_read(m, t->mem, configure, e);
 }
 
 /* A message of the library, without the newline at its end. */

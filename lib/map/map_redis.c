@@ -126,8 +126,9 @@ connection_close(void *arg)
 }
 
 static bool
-configure(struct table *t, struct map *m, struct table_conf *c, struct err *e)
+configure(struct map *m, struct table_conf *c, struct err *e)
 {
+	struct table *t = m->state;
 	const char *file = table_conf_str(c, "password_file", "", 0);
 
 	t->user = table_conf_str(c, "user", "", 0);
@@ -166,21 +167,12 @@ static bool
 table_open(struct map *m, struct err *e)
 {
 	struct table *t = calloc(1, sizeof *t);
-	struct table_conf c;
-	bool ok;
 
 	if (t == NULL)
 		log_out_of_memory();
 	m->state = t;
 	t->mem = arena_new();
-	ok = table_conf_open(&c, m->name, t->mem, e);
-	if (ok) {
-		ok = configure(t, m, &c, e);
-		table_conf_close(&c);
-	}
-	if (!ok)
-		table_close(m);
-	return ok;
+	return table_conf_read(m, t->mem, configure, e);
 }
 
 /* --- connection */

@@ -66,30 +66,28 @@ open_database(struct map *m, const char *path, struct err *e)
 }
 
 static bool
+configure(struct map *m, struct table_conf *c, struct err *e)
+{
+	struct table *t = m->state;
+	const char *path = table_conf_str(c, "dbpath", NULL, 1), *query = query_sql_template(c);
+
+	if (!table_conf_ok(c, e) || !query_open(&t->query, m, c, query, FUNCTION, e))
+		return false;
+	t->query.key_word = "key";
+	warn_unquoted(m, query);
+	return open_database(m, path, e);
+}
+
+static bool
 table_open(struct map *m, struct err *e)
 {
 	struct table *t = calloc(1, sizeof *t);
-	struct table_conf c;
-	bool ok;
 
 	if (t == NULL)
 		log_out_of_memory();
 	m->state = t;
 	t->mem = arena_new();
-	ok = table_conf_open(&c, m->name, t->mem, e);
-	if (ok) {
-		const char *path = table_conf_str(&c, "dbpath", NULL, 1), *query = query_sql_template(&c);
-
-		ok = table_conf_ok(&c, e) && query_open(&t->query, m, &c, query, FUNCTION, e);
-		t->query.key_word = "key";
-		if (ok)
-			warn_unquoted(m, query);
-		ok = ok && open_database(m, path, e);
-		table_conf_close(&c);
-	}
-	if (!ok)
-		table_close(m);
-	return ok;
+	return table_conf_read(m, t->mem, configure, e);
 }
 
 static bool

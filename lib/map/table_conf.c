@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "conf/lines.h"
 #include "map/table_conf.h"
+#include "map/type.h"
 
 static bool
 read_line(struct table_conf *c, const struct lines *in, struct span line, struct err *e)
@@ -51,6 +52,21 @@ table_conf_close(struct table_conf *c)
 {
 	if (c->values != NULL)
 		hash_free(&c->values, NULL);
+}
+
+bool
+table_conf_read(struct map *m, struct arena *mem, bool (*configure)(struct map *, struct table_conf *, struct err *), struct err *e)
+{
+	struct table_conf c;
+	bool ok = table_conf_open(&c, m->name, mem, e);
+
+	if (ok) {
+		ok = configure(m, &c, e);
+		table_conf_close(&c);
+	}
+	if (!ok)
+		m->type->close(m);
+	return ok;
 }
 
 /* How messages call a parameter: with the file in front, or by its name in main.cf. */

@@ -15,6 +15,8 @@
 #include "base/err.h"
 #include "base/hash.h"
 
+struct map;
+
 struct table_conf {
 	const char *name;	/* not copied */
 	struct hash *values;	/* of the file; NULL: in main.cf */
@@ -31,6 +33,12 @@ const char *table_conf_str(struct table_conf *, const char *param, const char *d
 int	table_conf_int(struct table_conf *, const char *param, int def, int min, int max);	/* max 0: no limit */
 bool	table_conf_bool(struct table_conf *, const char *param, bool def);
 bool	table_conf_has(struct table_conf *, const char *param);		/* it is set, even to nothing */
+
+/*
+ * For .open of a map_type, when map->state is there: its parameters are read into texts of mem and given to configure().
+ * On failure the state is closed.
+ */
+bool	table_conf_read(struct map *, struct arena *mem, bool (*configure)(struct map *, struct table_conf *, struct err *), struct err *);
 
 /* No value was wrong. Else *e has the first one's text. */
 bool	table_conf_ok(const struct table_conf *, struct err *e);
