@@ -18,13 +18,15 @@ clock_wall(void)
 }
 
 int64_t
-clock_ms(void)
+clock_ns(void)
 {
 	struct timespec ts;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
+
+int64_t clock_ms(void) { return clock_ns() / 1000000; }
 
 double
 clock_seconds_between(struct timeval from, struct timeval to)

@@ -1,5 +1,7 @@
 /*
  * pool.c - a few threads for blocking file operations; results come back to the loop through an eventfd.
+ * While the operations do not wait (a file system in memory, a journal without load) handing one to a thread
+ * costs more than the operation, so it is done at once.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -11,8 +13,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "io/pool.h"
+
+#define QUICK_NS	40000	/* a task that takes no longer on average is done in the loop */
+#define AVERAGE_OF	8	/* tasks, about */
 
 struct fifo {
 	struct task *first, **last;
@@ -24,6 +30,7 @@ struct pool {
 	struct fifo todo, finished;
 	struct watch *watch;		/* of wake_fd */
 	int wake_fd;
+	int64_t cost;			/* nanoseconds a task takes, a moving average */
 };
 
 static void
@@ -46,11 +53,31 @@ take(struct fifo *f)
 	return j;
 }
 
+/* Do the task without the lock, note what it cost, and tell the loop if nobody has told it yet. */
+static void
+perform(struct pool *p, struct task *j)
+{
+	uint64_t one = 1;
+
+	(void)pthread_mutex_unlock(&p->lock);
+	int64_t started = clock_ns();
+
+	j->work(j);
+	int64_t took = clock_ns() - started;
+
+	(void)pthread_mutex_lock(&p->lock);
+	p->cost += (took - p->cost) / AVERAGE_OF;
+	bool first = p->finished.first == NULL;
+
+	append(&p->finished, j);
+	if (first)
+		(void)!write(p->wake_fd, &one, sizeof one);
+}
+
 static void *
 run(void *arg)
 {
 	struct pool *p = arg;
-	uint64_t one = 1;
 
 	(void)pthread_mutex_lock(&p->lock);
 	for (;;) {
@@ -60,14 +87,7 @@ run(void *arg)
 			(void)pthread_cond_wait(&p->work, &p->lock);
 			continue;
 		}
-		(void)pthread_mutex_unlock(&p->lock);
-		j->work(j);
-		(void)pthread_mutex_lock(&p->lock);
-		bool first = p->finished.first == NULL;
-
-		append(&p->finished, j);
-		if (first)
-			(void)!write(p->wake_fd, &one, sizeof one);
+		perform(p, j);
 	}
 	return NULL;
 }
@@ -118,7 +138,11 @@ void
 pool_submit(struct pool *p, struct task *j)
 {
 	(void)pthread_mutex_lock(&p->lock);
-	append(&p->todo, j);
-	(void)pthread_cond_signal(&p->work);
+	if (p->todo.first == NULL && p->cost <= QUICK_NS) {
+		perform(p, j);
+	} else {
+		append(&p->todo, j);
+		(void)pthread_cond_signal(&p->work);
+	}
 	(void)pthread_mutex_unlock(&p->lock);
 }

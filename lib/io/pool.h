@@ -1,7 +1,8 @@
 /*
- * pool.h - file operations that may block (rename, unlink, open), done by a few threads beside an event loop.
- * A task's work() runs in a thread and may touch nothing but its own task and the file system; it must not log.
- * Its done() runs in the loop, in the order of completion.
+ * pool.h - file operations that may block (rename, unlink, open), done by a few threads beside an event loop; at once
+ * while they prove to take less time than to wake a thread.
+ * A task's work() may run in a thread: it may touch nothing but its own task and the file system, and must not log.
+ * Its done() runs in the loop, later, in the order of completion.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -13,7 +14,7 @@
 #include "io/loop.h"
 
 struct task {
-	void (*work)(struct task *);	/* in a thread */
+	void (*work)(struct task *);	/* in a thread or in pool_submit() */
 	void (*done)(struct task *);	/* in the loop; frees the task */
 	struct task *next;		/* the pool's */
 };
