@@ -39,7 +39,14 @@ static struct {
 	int fatal_status;
 	const char *console;
 	bool ascii_only;
-	pid_t pid;			/* 0 = ask again (a child after fork) */
+	struct {
+		time_t second;
+		char text[sizeof "Nov 25 02:32:06 "];
+	} when;
+	struct {			/* "host tag[pid]: "; n = 0: to be made again (another tag, a child after fork) */
+		size_t n;
+		char text[512];
+	} who;
 } state = { .postlog_fd = -1, .facility = LOG_MAIL, .sinks = LOG_TO_STDERR, .fatal_status = 1 };
 
 static const struct {
@@ -53,22 +60,33 @@ static const struct {
 	[LOG_LEVEL_PANIC] = { LOG_CRIT, "panic: " },
 };
 
-static void
-forget_pid(void)
-{
-	state.pid = 0;
-}
+static void forget_who(void) { state.who.n = 0; }
 
-static pid_t
-own_pid(void)
+/* What stands before every line in the log file. */
+static size_t
+put_head(char *out)
 {
 	static bool registered;
+	time_t now = time(NULL);
 
 	if (!registered)
-		registered = pthread_atfork(NULL, NULL, forget_pid) == 0;
-	if (state.pid == 0)
-		state.pid = getpid();
-	return state.pid;
+		registered = pthread_atfork(NULL, NULL, forget_who) == 0;
+	if (now != state.when.second) {
+		struct tm tm = {0};
+
+		(void)localtime_r(&now, &tm);
+		(void)strftime(state.when.text, sizeof state.when.text, "%b %d %H:%M:%S ", &tm);
+		state.when.second = now;
+	}
+	if (state.who.n == 0) {
+		(void)snprintf(state.who.text, sizeof state.who.text, "%s %s[%d]: ", state.hostname, state.tag, (int)getpid());
+		state.who.n = strlen(state.who.text);
+	}
+	size_t n = strlen(state.when.text);
+
+	memcpy(out, state.when.text, n);
+	memcpy(out + n, state.who.text, state.who.n);
+	return n + state.who.n;
 }
 
 void
@@ -82,6 +100,7 @@ void
 log_set_tag(const char *tag)
 {
 	(void)snprintf(state.tag, sizeof state.tag, "%s", tag);
+	forget_who();
 	if (state.syslog_open)
 		openlog(state.tag, LOG_PID | LOG_NDELAY, state.facility);
 }
@@ -171,6 +190,7 @@ log_set_postlog(const char *path, const char *hostname)
 {
 	(void)snprintf(state.postlog_path, sizeof state.postlog_path, "%s", path);
 	(void)snprintf(state.hostname, sizeof state.hostname, "%.*s", (int)strcspn(hostname, "."), hostname);
+	forget_who();
 	(void)postlog_connect();
 }
 
@@ -196,18 +216,10 @@ append_to_file(char *line, size_t n)
 static void
 postlog_send(const char *line)
 {
-	char packet[LOG_LINE_SIZE + 513];
-	char when[32];
-	time_t now = time(NULL);
-	struct tm tm = {0};
+	char packet[sizeof state.when.text + sizeof state.who.text + LOG_LINE_SIZE];
+	size_t head = put_head(packet), n = strlen(line), len = head + n;
 
-	(void)localtime_r(&now, &tm);
-	(void)strftime(when, sizeof when, "%b %d %H:%M:%S", &tm);
-	int n = snprintf(packet, sizeof packet - 1, "%s %s %s[%d]: %s", when, state.hostname, state.tag, (int)own_pid(), line);
-
-	if (n < 0)
-		return;
-	size_t len = (size_t)n < sizeof packet - 1 ? (size_t)n : sizeof packet - 2;
+	memcpy(packet + head, line, n);
 	int flags = MSG_NOSIGNAL | (state.fallback[0] != '\0' ? MSG_DONTWAIT : 0);
 
 	if (state.postlog_fd >= 0 && send(state.postlog_fd, packet, len, flags) >= 0)
@@ -236,10 +248,11 @@ emit(enum log_level level, const char *fmt, va_list ap)
 {
 	int saved = errno;
 	char line[LOG_LINE_SIZE];
-	int n = snprintf(line, sizeof line, "%s", levels[level].prefix);
+	size_t n = strlen(levels[level].prefix);
 	const char *base = strrchr(state.tag, '/');
 
-	(void)vsnprintf(line + n, sizeof line - (size_t)n, fmt, ap);
+	memcpy(line, levels[level].prefix, n);
+	(void)vsnprintf(line + n, sizeof line - n, fmt, ap);
 	make_printable(line);
 	if (state.hook != NULL)
 		state.hook(level, line, state.hook_arg);
