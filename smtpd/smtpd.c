@@ -346,7 +346,9 @@ converse(struct smtpd *s)
 	s->patience = conf.smtpd_timeout * INT64_C(1000);
 	for (;;) {
 		if (s->server.mode == SMTP_SERVER_CLOSED) {
-			(void)send_replies(s);
+			stream_put(s->peer, buf_view(&s->server.out));
+			buf_reset(&s->server.out);
+			(void)stream_finish(s->peer);
 			return NULL;
 		}
 		if (s->server.mode == SMTP_SERVER_COMMAND && s->server.errors >= (unsigned)conf.smtpd_hard_error_limit) {

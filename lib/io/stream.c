@@ -24,6 +24,7 @@
 struct stream {
 	int fd;
 	bool is_socket;
+	bool ending;			/* stream_finish(): the last bytes and the end go into one packet */
 	enum stream_state state;
 	int error;
 	int64_t timeout, deadline;	/* ms */
@@ -234,7 +235,7 @@ raw_write(struct stream *s, const void *p, size_t n)
 		if (s->transport != NULL)
 			put = s->transport->write(s->ctx, p, n);
 		else if (s->is_socket)
-			put = send(s->fd, p, n, MSG_NOSIGNAL);
+			put = send(s->fd, p, n, MSG_NOSIGNAL | (s->ending ? MSG_MORE : 0));
 		else
 			put = write(s->fd, p, n);
 	} while (put < 0 && (errno == EINTR || may_wait_on(s, left, started)));
@@ -367,6 +368,18 @@ stream_flush(struct stream *s)
 	}
 	buf_reset(&s->out);
 	return s->state == STREAM_OK;
+}
+
+bool
+stream_finish(struct stream *s)
+{
+	bool ok;
+
+	s->ending = s->is_socket && s->transport == NULL;
+	ok = stream_flush(s);
+	if (s->ending)
+		(void)shutdown(s->fd, SHUT_WR);
+	return ok;
 }
 
 void

@@ -65,6 +65,7 @@ void	stream_put(struct stream *, struct span s);
 void	stream_puts(struct stream *, const char *cstr);
 void	stream_printf(struct stream *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool	stream_flush(struct stream *);
+bool	stream_finish(struct stream *);	/* flush, and tell a socket's peer in the same packet that nothing follows */
 size_t	stream_pending(const struct stream *);		/* bytes not flushed */
 
 #endif

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,6 +57,24 @@ pair(struct stream **a, struct stream **b)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 	*a = stream_new(fd[0]);
 	*b = stream_new(fd[1]);
+}
+
+/* The last bytes and the end of the stream. */
+static void
+test_finish(void **state)
+{
+	struct stream *a, *b;
+	struct span line;
+
+	(void)state;
+	pair(&a, &b);
+	stream_puts(a, "bye\n");
+	assert_true(stream_finish(a));
+	assert_true(stream_line(b, 4096, &line) && span_is(line, "bye\n"));
+	assert_false(stream_fill(b));
+	assert_int_equal(stream_state(b), STREAM_EOF);
+	stream_free(&a);
+	stream_free(&b);
 }
 
 static void
@@ -141,12 +161,18 @@ struct count_task {
 	struct task task;
 	struct loop *loop;
 	int *left;
+	bool waits;			/* as on a busy disk */
+	pthread_t by;
 };
 
 static void
 task_work(struct task *task)
 {
-	(void)task;
+	struct count_task *c = (struct count_task *)task;
+
+	c->by = pthread_self();
+	if (c->waits)
+		(void)poll(NULL, 0, 5);
 }
 
 static void
@@ -172,11 +198,15 @@ test_pool(void **state)
 
 	(void)state;
 	for (int i = 0; i < 500; i++) {
-		tasks[i] = (struct count_task){ .task = { .work = task_work, .done = task_done }, .loop = l, .left = &left };
+		tasks[i] = (struct count_task){ .task = { .work = task_work, .done = task_done }, .loop = l, .left = &left,
+		    .waits = i == 250 };
 		pool_submit(p, &tasks[i].task);
+		assert_true(left > 0);
 	}
 	loop_run(l);
 	assert_int_equal(left, 0);
+	assert_true(pthread_equal(tasks[0].by, pthread_self()));	/* quick tasks wake no thread */
+	assert_false(pthread_equal(tasks[251].by, pthread_self()));	/* nobody waits in the loop twice */
 }
 
 static void
@@ -402,7 +432,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines), cmocka_unit_test(test_timeout), cmocka_unit_test(test_timers),
-		cmocka_unit_test(test_pool), cmocka_unit_test(test_addresses), cmocka_unit_test(test_pass_descriptor),
+		cmocka_unit_test(test_pool), cmocka_unit_test(test_finish), cmocka_unit_test(test_addresses), cmocka_unit_test(test_pass_descriptor),
 		cmocka_unit_test(test_safe_open), cmocka_unit_test(test_ipc_round_trip), cmocka_unit_test(test_ipc_hostile),
 		cmocka_unit_test(test_ipc_blocking), cmocka_unit_test(test_conn),
 	};
