@@ -137,6 +137,44 @@ index_collect(struct index *x, const struct map *m, bool file, bool nul_by_defau
 	return true;
 }
 
+/* All of from, while no other program changes it. */
+static bool
+copy_file(int from, int to)
+{
+	char piece[65536];
+	ssize_t n;
+
+	if (!file_lock(from, FILE_LOCK_SHARED, true))
+		return false;
+	while ((n = copy_file_range(from, NULL, to, NULL, 1 << 30, 0)) > 0)
+		continue;
+	if (n == 0 || (errno != EXDEV && errno != ENOSYS && errno != EINVAL && errno != EOPNOTSUPP))
+		return n == 0;
+	while ((n = read(from, piece, sizeof piece)) > 0)		/* goes on where the other call ended */
+		if (!file_write_all(to, piece, (size_t)n))
+			return false;
+	return n == 0;
+}
+
+bool
+index_copy(struct index *x, struct err *e)
+{
+	int old;
+	bool ok;
+
+	if (!open_temporary(x, e))
+		return false;
+	if (index_in_place(x))
+		return true;
+	old = open(real_path(x), O_RDONLY | O_CLOEXEC);
+	if (old < 0 && errno == ENOENT)
+		return true;
+	ok = (old >= 0 && copy_file(old, x->lock)) || err_temp(e, "copy database %s: %s", x->path, strerror(errno));
+	if (old >= 0)
+		(void)close(old);
+	return ok;
+}
+
 static void
 drop_stage(struct index *x)
 {

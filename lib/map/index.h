@@ -44,6 +44,11 @@ bool	index_changed(const struct index *, bool by_mtime);
 
 /* Begin to collect: what index_open does with MAP_TRUNCATE. file: a new one will be written and renamed. */
 bool	index_collect(struct index *, const struct map *, bool file, bool nul_by_default, struct err *);
+/*
+ * Begin a change of the table: the new file is a copy of the old one (blocks are shared where the file system can do that),
+ * changed by the library of the type at index_write_path() and renamed by index_commit(). True without a copy: index_in_place().
+ */
+bool	index_copy(struct index *, struct err *);
 /* Rebuild: add with the rules of MAP_DUP_*; label for the warning. Then the entries, and the end. */
 enum map_status index_stage(struct index *, const struct map *, const char *label, struct span key, struct span value);
 /* While collecting: the key goes, a later one of that name replaces. */

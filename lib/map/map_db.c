@@ -30,6 +30,7 @@ struct bdb {
 	DBC *cursor;
 	int fd;			/* of the file, for file_lock(); belongs to the library */
 	DBTYPE type;
+	bool whole;		/* changes go into a copy, or into a file that is locked as long: bdb_finish() ends it */
 };
 
 static DBT
@@ -129,31 +130,16 @@ remove_empty(const char *path)
 	}
 }
 
-/* Changes in the file itself would leave it damaged when we are killed: all of it is written anew. */
-static bool
-load_old(struct map *m, struct bdb *t, struct err *e)
+/* Changes in the file itself would leave it damaged when we are killed. */
+static int
+open_copy(struct bdb *t)
 {
-	struct arena *mem;
-	DBT k = dbt(SPAN_NULL), v = dbt(SPAN_NULL);
-	int rc;
+	int rc = open_file(t, index_write_path(&t->index), DB_CREATE, cache_size(conf.berkeley_db_create_buffer_size), 0);
 
-	if (!index_collect(&t->index, m, true, true, e))
-		return false;
-	rc = open_file(t, t->index.path, DB_RDONLY, cache_size(conf.berkeley_db_create_buffer_size), 0);
-	if (rc == 0 && !file_lock(t->fd, FILE_LOCK_SHARED, true))
+	t->whole = true;
+	if (rc == 0 && index_in_place(&t->index) && !file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true))
 		rc = errno;
-	if (rc == 0)
-		rc = t->db->cursor(t->db, NULL, &t->cursor, 0);
-	mem = arena_new();
-	while (rc == 0 && (rc = t->cursor->get(t->cursor, &k, &v, DB_NEXT)) == 0) {
-		(void)index_stage(&t->index, m, t->index.path, undbt(&k, mem), undbt(&v, mem));
-		arena_reset(mem);
-	}
-	arena_free(&mem);
-	close_file(t);
-	if (rc == ENOENT || rc == DB_NOTFOUND)
-		return true;
-	return err_temp(e, "open database %s: %s", t->index.path, rc > 0 ? strerror(rc) : "Invalid argument");
+	return rc;
 }
 
 static bool
@@ -175,14 +161,15 @@ bdb_open(struct map *m, DBTYPE type, struct err *e)
 		remove_empty(t->index.path);
 	if (t->index.stage != NULL)
 		return true;
-	if (m->flags & MAP_BULK) {
-		if (load_old(m, t, e))
-			return true;
+	if ((m->flags & MAP_BULK) && !index_copy(&t->index, e)) {
 		bdb_close(m);
 		return false;
 	}
-	rc = open_file(t, t->index.path, writing ? (m->flags & MAP_CREATE ? DB_CREATE : 0) : DB_RDONLY,
-	    cache_size(writing ? conf.berkeley_db_create_buffer_size : conf.berkeley_db_read_buffer_size), 0);
+	if (m->flags & MAP_BULK)
+		rc = open_copy(t);
+	else
+		rc = open_file(t, t->index.path, writing ? (m->flags & MAP_CREATE ? DB_CREATE : 0) : DB_RDONLY,
+		    cache_size(writing ? conf.berkeley_db_create_buffer_size : conf.berkeley_db_read_buffer_size), 0);
 	if (rc != 0) {
 		(void)err_temp(e, "open database %s: %s", t->index.path, rc > 0 ? strerror(rc) : "Invalid argument");
 		bdb_close(m);
@@ -233,6 +220,17 @@ bdb_get(struct map *m, struct span key, struct arena *mem, struct span *value, s
 	return rc == 0 ? MAP_FOUND : failed(m, "reading", rc, e);
 }
 
+static int
+end_change(const struct bdb *t, int rc)
+{
+	if (t->whole)
+		return rc;
+	if (rc == 0)
+		rc = t->db->sync(t->db, 0);
+	(void)file_lock(t->fd, FILE_UNLOCK, true);
+	return rc;
+}
+
 static enum map_status
 bdb_put(struct map *m, struct span key, struct span value, struct err *e)
 {
@@ -244,16 +242,14 @@ bdb_put(struct map *m, struct span key, struct span value, struct err *e)
 
 	if (t->index.stage != NULL)
 		return index_stage(&t->index, m, t->index.path, key, value);
-	if (!file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true))
+	if (!t->whole && !file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true))
 		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
 	mem = arena_new();
 	k = dbt(index_form(key, nul, mem));
 	v = dbt(index_form(value, nul, mem));
 	rc = t->db->put(t->db, NULL, &k, &v, (m->flags & MAP_DUP_REPLACE) ? 0 : DB_NOOVERWRITE);
 	arena_free(&mem);
-	if (rc == 0)
-		rc = t->db->sync(t->db, 0);
-	(void)file_lock(t->fd, FILE_UNLOCK, true);
+	rc = end_change(t, rc);
 	if (rc == DB_KEYEXIST && (m->flags & MAP_DUP_WARN))
 		log_warning("%s: duplicate entry: \"%.*s\"", t->index.path, SPAN_ARG(key));
 	if (rc == 0 || rc == DB_KEYEXIST)
@@ -278,16 +274,14 @@ bdb_remove(struct map *m, struct span key, struct err *e)
 
 	if (t->index.stage != NULL)
 		return index_unstage(&t->index, key);
-	if (!file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true))
+	if (!t->whole && !file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true))
 		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
 	mem = arena_new();
 	if (t->index.try_nul)
 		rc = delete_form(t, key, true, mem);
 	if (rc == DB_NOTFOUND && t->index.try_plain)
 		rc = delete_form(t, key, false, mem);
-	if (rc == 0)
-		rc = t->db->sync(t->db, 0);
-	(void)file_lock(t->fd, FILE_UNLOCK, true);
+	rc = end_change(t, rc);
 	arena_free(&mem);
 	if (rc == DB_NOTFOUND || rc == 0)
 		return rc == 0 ? MAP_FOUND : MAP_NOT_FOUND;
@@ -326,16 +320,14 @@ empty_in_place(const struct bdb *t)
 	return file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true) ? t->db->truncate(t->db, NULL, &count, 0) : errno;
 }
 
-static bool
-bdb_finish(struct map *m, struct err *e)
+/* The staged entries into the new file. */
+static int
+write_staged(struct bdb *t)
 {
-	struct bdb *t = m->state;
 	struct index_entry *entries;
 	size_t n, bytes;
 	int rc;
 
-	if (t->index.stage == NULL)
-		return true;
 	entries = index_staged(&t->index, t->type == DB_BTREE, &n, &bytes);
 	/* An empty file is fine for the library when it may create. */
 	rc = open_file(t, index_write_path(&t->index), DB_CREATE, build_cache_size(bytes, n), n);
@@ -348,6 +340,19 @@ bdb_finish(struct map *m, struct err *e)
 
 		rc = t->db->put(t->db, NULL, &k, &v, 0);
 	}
+	return rc;
+}
+
+static bool
+bdb_finish(struct map *m, struct err *e)
+{
+	struct bdb *t = m->state;
+	int rc = 0;
+
+	if (t->index.stage == NULL && !t->whole)
+		return true;
+	if (t->index.stage != NULL)
+		rc = write_staged(t);
 	if (rc == 0)
 		rc = t->db->sync(t->db, 0);
 	close_file(t);
