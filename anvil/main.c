@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "anvil/counters.h"
+#include "anvil/rates.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/vec.h"
@@ -16,10 +17,12 @@
 #include "mail/anvil_client.h"
 #include "service/service.h"
 
-#define FRAME_MAX	4096u		/* an ident is a service name and an address */
+#define FRAME_MAX	65536u		/* a list of counts with addresses as keys */
+#define LOST_MS		60000		/* how often it is told that counts are given up */
 #define PEER_OPEN_MAX	10000u		/* clients that one peer may have open at once */
 
 static struct counters *counters;
+static struct rates *rates;
 
 /* One server process that asks us: the idents of the clients that it has open. */
 struct peer {
@@ -56,17 +59,55 @@ note(struct peer *p, uint32_t event, struct span ident)
 }
 
 static bool
-message(struct conn *c, enum ipc_kind kind, struct span payload)
+client_event(struct conn *c, struct span payload, struct arena *mem)
 {
-	struct arena *mem = arena_new();
 	struct ipc_anvil ask;
 	struct ipc_anvil_counts counts;
-	bool ok = kind == IPC_anvil && ipc_decode(payload, kind, &ask, mem) && ask.ident.n > 0 &&
-	    !span_has(ask.ident, '\0') && note(conn_user(c), ask.event, ask.ident) &&
+	bool ok = ipc_decode(payload, IPC_anvil, &ask, mem) && ask.ident.n > 0 && !span_has(ask.ident, '\0') &&
+	    note(conn_user(c), ask.event, ask.ident) &&
 	    counters_event(counters, ask.event, ask.ident, clock_ms(), time(NULL), &counts);
 
 	if (ok)
 		conn_send(c, IPC_anvil_counts, &counts);
+	return ok;
+}
+
+static void
+tell_lost(void)
+{
+	static int64_t told;
+	int64_t now = clock_ms();
+	size_t n;
+
+	if (told != 0 && now - told < LOST_MS)
+		return;
+	if ((n = rates_lost(rates)) == 0)
+		return;
+	told = now;
+	log_warning("smtpd_rate_limit_maps: %zu counts were given up: more than anvil_rate_limit_keys (%d) at a time", n,
+	    conf.anvil_rate_limit_keys);
+}
+
+static bool
+rate_event(struct conn *c, struct span payload, struct arena *mem)
+{
+	struct ipc_anvil_rates ask;
+	struct ipc_anvil_over over;
+	bool ok = ipc_decode(payload, IPC_anvil_rates, &ask, mem) && rates_event(rates, &ask, clock_ms(), &over);
+
+	if (ok)
+		conn_send(c, IPC_anvil_over, &over);
+	service_hold(rates_number(rates) > 0);
+	tell_lost();
+	return ok;
+}
+
+static bool
+message(struct conn *c, enum ipc_kind kind, struct span payload)
+{
+	struct arena *mem = arena_new();
+	bool ok = kind == IPC_anvil ? client_event(c, payload, mem) : kind == IPC_anvil_rates && rate_event(c, payload, mem);
+
 	arena_free(&mem);
 	return ok;
 }
@@ -147,6 +188,8 @@ expire_time(void *loop, unsigned events)
 {
 	(void)events;
 	counters_expire(counters, clock_ms());
+	rates_expire(rates, clock_ms());
+	service_hold(rates_number(rates) > 0);
 	(void)loop_after(loop, 1000 * (int64_t)conf.anvil_rate_time_unit, expire_time, loop);
 }
 
@@ -154,6 +197,7 @@ static void
 start(struct loop *loop)
 {
 	counters = counters_new(1000 * (int64_t)conf.anvil_rate_time_unit);
+	rates = rates_new((size_t)conf.anvil_rate_limit_keys);
 	(void)loop_after(loop, 1000 * (int64_t)conf.anvil_status_update_time, status_time, loop);
 	(void)loop_after(loop, 1000 * (int64_t)conf.anvil_rate_time_unit, expire_time, loop);
 }

@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/span.h"
 #include "base/vec.h"
+#include "mail/checks.h"
 #include "mail/cleanup_client.h"
 #include "mail/mime.h"
 #include "mail/queue.h"
@@ -122,15 +123,9 @@ bool	map_sender_bcc(struct message *, struct span sender, struct span *out);
 bool	map_recipient_bcc(struct message *, struct span recipient, struct span *out);
 
 /* --- checks.c --- */
-enum check_verdict {
-	CHECK_KEEP,
-	CHECK_DROP,
-	CHECK_REPLACE,			/* *text is the new line, or header */
-};
-enum check_kind { CHECK_HEADER, CHECK_MIME, CHECK_NESTED, CHECK_BODY, CHECK_KINDS };
 void	checks_init(void);
 bool	checks_wanted(const struct message *, enum check_kind);
-/* Header lines (LF between them) or a body line. Prepended text is written at once. */
+/* Header lines (LF between them) or a body line. Prepended text is written at once. Never CHECK_FAILED. */
 enum check_verdict check_text(struct message *, enum check_kind, struct span *text);
 void	log_check(struct message *, const char *action, const char *where, struct span line, struct span text);
 

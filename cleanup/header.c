@@ -210,6 +210,7 @@ checked(struct message *m, enum check_kind kind, struct span *lines, struct span
 	case CHECK_REPLACE:
 		return split_header(m, lines, name, value);
 	case CHECK_KEEP:
+	case CHECK_FAILED:
 		break;
 	}
 	return true;

@@ -87,13 +87,6 @@ text_end(struct buf *out, const struct totals *t)
 }
 
 static void
-json_text(struct buf *out, const char *name, struct span value, struct arena *mem)
-{
-	buf_printf(out, "\"%s\": ", name);
-	json_quote(out, span_valid_utf8(value) ? value : span_printable(value, mem));
-}
-
-static void
 json_recipient(struct buf *out, const struct view_rcpt *r, struct arena *mem)
 {
 	buf_byte(out, '{');

@@ -77,6 +77,7 @@ delivered(struct agent *a, const struct ipc_delivered *m)
 	struct dsn_text why;
 
 	e->msg->logs |= m->logs;
+	outcome_take(e->msg, m);
 	if (m->status != 0)
 		e->msg->deferred = true;
 	if (m->session_kept)
@@ -206,6 +207,8 @@ request_flags(const struct dest *d, const struct message *m)
 	bool back_to_back = d->last_done != 0 && loop_now(qmgr_loop) - d->last_done <= BACK_TO_BACK_MS;
 	unsigned flags = DELIVERY_FLAG_SUCCESS | m->trace_flags;
 
+	if (outcome_wanted())
+		flags |= DELIVERY_FLAG_RESULTS;
 	if (back_to_back || d->busy > 1)
 		flags |= DELIVERY_FLAG_CONN_LOAD | DELIVERY_FLAG_CONN_STORE;
 	return flags;

@@ -47,6 +47,7 @@ entry_defer_here(struct entry *e, const char *reason)
 
 		(void)bounce_log_append(BOUNCE_LOG_DEFER, d.queue_id, &rcpt, &t, e->batch->mem);
 		delivery_log(&d, &rcpt, "none", &t, "deferred");
+		outcome_note(m, r, "deferred", t.code, reason);
 	}
 	m->deferred = true;
 	m->logs |= DELIVERY_LOG_DEFER;
@@ -87,6 +88,8 @@ defer(struct message *m)
 	if (delay > conf.maximal_backoff_time)
 		delay = conf.maximal_backoff_time;
 	struct timeval next = { clock_wall().tv_sec + delay, 0 };
+
+	outcome_save(m);
 
 	/* In this order: killed in between, the message is tried too early, not left lying in active with a time to come. */
 	queue_path(path, "deferred", m->id);
@@ -131,12 +134,13 @@ removal_done(struct task *task)
 
 /* All recipients are marked done in the file, so a crash before the unlink costs nothing but a look at it. */
 static void
-remove_message(struct message *m)
+remove_message(struct message *m, bool expired)
 {
 	struct removal *r = calloc(1, sizeof *r);
 
 	if (r == NULL)
 		log_out_of_memory();
+	outcome_write(m, expired);
 	r->task = (struct task){ .work = removal_work, .done = removal_done };
 	r->msg = m;
 	queue_path(r->path, "active", m->id);
@@ -154,7 +158,7 @@ static void
 expired_done(struct message *m, bool ok)
 {
 	if (ok) {
-		remove_message(m);
+		remove_message(m, true);
 		return;
 	}
 	bounce_failed(m);
@@ -223,7 +227,7 @@ after_reports(struct message *m)
 	if (m->deferred)
 		finish_deferred(m);
 	else
-		remove_message(m);
+		remove_message(m, false);
 }
 
 static void

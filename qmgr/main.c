@@ -1,6 +1,6 @@
 /*
  * main.c - qmgr(8): the queue manager. Decides what is delivered when and by whom; unlinks what is done.
- * Trusts no queue file and no agent. Reads no message content. Also started as oqmgr and nqmgr.
+ * Trusts no queue file and no agent. Reads no message content but for Message-Id, when maillog_format has json. Also started as oqmgr and nqmgr.
  *
  * Triggers on public/qmgr: bytes W I D A F, and lines: 'N' queue-id from cleanup(8): new; from postqueue(1) 'R' queue-id: to
  * be tried now, 'S' seconds ' ' destination: suspend, 'U' destination: resume.
@@ -173,6 +173,7 @@ init(void)
 {
 	if (conf.bounce_queue_lifetime > conf.maximal_queue_lifetime)
 		log_warning("bounce_queue_lifetime is larger than maximal_queue_lifetime - adjusting bounce_queue_lifetime");
+	outcome_init();
 }
 
 static const struct service qmgr = {

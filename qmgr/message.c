@@ -160,8 +160,10 @@ take_recipient_attribute(struct message *m, struct reading *in, struct span payl
 }
 
 static void
-take_recipient(struct reading *in, const struct rec *r)
+take_recipient(struct message *m, struct reading *in, const struct rec *r)
 {
+	if (r->type == REC_DONE)
+		outcome_done_before(m, r->payload);
 	if (r->type == REC_RCPT) {
 		in->next.address = span_copy(r->payload, in->mem);
 		in->next.offset = r->offset;
@@ -179,7 +181,7 @@ take_recipient_record(struct message *m, struct reading *in, const struct rec *r
 	case REC_RCPT:
 	case REC_DONE:
 	case REC_CANCELED:
-		take_recipient(in, r);
+		take_recipient(m, in, r);
 		return m->have_sender;
 	case REC_ORIG_RCPT:
 		in->next.original = span_copy(r->payload, in->mem);
@@ -411,6 +413,7 @@ new_message(const struct activation *a)
 	m->seq = ++seq;
 	m->active = clock_wall();
 	m->fresh = a->fresh;
+	outcome_recover(m);
 	return m;
 }
 

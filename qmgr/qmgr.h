@@ -79,8 +79,16 @@ struct job {
 	long slots_available, slots_used;
 };
 
+/* What became of its recipients; for outcome.c alone. */
+struct outcomes {
+	struct outcome *first, *last;
+	size_t n, total;		/* listed, all */
+	bool recovered;			/* those of earlier attempts are among them */
+};
+
 struct message {
 	struct arena *mem;		/* the envelope */
+	struct outcomes outcomes;
 	struct job *jobs;
 	char *id;
 	uint64_t seq;			/* of entry into the active queue */
@@ -219,6 +227,16 @@ void	suspend_begin(struct span name, int64_t seconds);
 void	suspend_end(struct span name);
 /* The text for the retry service, in mem; NULL: deliver. */
 const char *suspended_text(struct span transport, struct span nexthop, struct span recipient, struct arena *mem);
+
+/* --- outcome.c: a JSON line for each message that leaves the queue --- */
+void	outcome_init(void);
+bool	outcome_wanted(void);
+void	outcome_take(struct message *, const struct ipc_delivered *);
+void	outcome_note(struct message *, const struct recipient *, const char *status, struct dsn, const char *text);
+void	outcome_done_before(struct message *, struct span address);	/* a recipient of the file that is marked done */
+void	outcome_save(const struct message *);	/* it is deferred */
+void	outcome_recover(struct message *);	/* it is tried again */
+void	outcome_write(struct message *, bool expired);	/* it leaves; its file is still there */
 
 /* --- report.c: asynchronous requests to bounce, defer and trace --- */
 enum report_service { REPORT_BOUNCE, REPORT_DEFER, REPORT_TRACE };

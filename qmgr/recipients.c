@@ -219,8 +219,10 @@ recipients_assign(struct message *m, struct batch *b, struct recipient *rcpt, si
 		n = 1;
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (expired_is_logged(m, &rcpt[i]))
+		if (expired_is_logged(m, &rcpt[i])) {
+			outcome_note(m, &rcpt[i], "expired", (struct dsn){ 4, 0, 0 }, "");
 			continue;
+		}
 		if (is_double_bounce(m, b->mem, &rcpt[i])) {
 			drop_double_bounce(m, b->mem, &rcpt[i]);
 			continue;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "service/service.h"
+#include "smtp/content.h"
 #include "smtp/smtp.h"
 
 bool smtp_is_lmtp;
@@ -48,6 +49,7 @@ smtp_init(void)
 	if (smtp_is_lmtp)
 		conf_use_lmtp();
 	smtp_generic_init();
+	smtp_checks_init();
 	dns_prepare();
 }
 

@@ -9,12 +9,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
-#include "mail/mime_7bit.h"
 #include "mail/rec.h"
 #include "smtp/address.h"
 #include "smtp/command.h"
-#include "smtp/dot.h"
-#include "smtp/header.h"
+#include "smtp/content.h"
 #include "smtp/smtp.h"
 
 #define GROUP_BYTES	4096u
@@ -245,143 +243,36 @@ envelope(struct transfer *t)
 	return true;
 }
 
-/* Text with LF to the wire. */
-static void
-encode_lines(struct smtp_dot_out *dot, struct span text, struct buf *out)
+enum sent { SENT_OK, SENT_NOT_READ, SENT_NOT_CHECKED, SENT_LOST };
+
+/* Queue file content to the wire. */
+static enum sent
+send_content(struct transfer *t)
 {
-	struct span line;
-
-	while (span_take_until(&text, '\n', &line))
-		smtp_dot_encode(dot, line, true, out);
-	if (text.n > 0)
-		smtp_dot_encode(dot, text, false, out);
-}
-
-/* What happens to content between queue file and wire. */
-struct outbound {
-	struct transfer *t;
-	struct smtp_dot_out dot;
-	struct mime_7bit conversion;
-	struct buf line, header, text;	/* header: LF between its lines */
-	bool in_header;			/* of the message, and addresses are to be rewritten */
-};
-
-static void
-outbound_free(struct outbound *o)
-{
-	mime_7bit_free(&o->conversion);
-	buf_free(&o->line);
-	buf_free(&o->header);
-	buf_free(&o->text);
-}
-
-static void
-put_piece(struct outbound *o, struct span piece, bool line_end, struct buf *out)
-{
-	if (!o->t->to_7bit) {
-		smtp_dot_encode(&o->dot, piece, line_end, out);
-		return;
-	}
-	buf_reset(&o->text);
-	mime_7bit_add(&o->conversion, piece, line_end, &o->text);
-	encode_lines(&o->dot, buf_view(&o->text), out);
-}
-
-static bool
-put_header(struct outbound *o, struct buf *out)
-{
-	struct span lines, line;
-	struct buf changed = {0};
-	bool ok = true;
-
-	if (o->header.n == 0)
-		return true;
-	ok = smtp_generic_header(buf_view(&o->header), o->t->d->mem, &changed);
-	for (lines = buf_view(&changed); ok && span_take_until(&lines, '\n', &line);)
-		put_piece(o, line, true, out);
-	if (ok)
-		put_piece(o, lines, true, out);
-	buf_free(&changed);
-	buf_reset(&o->header);
-	return ok;
-}
-
-/* A record of the primary header. False: a table failed. */
-static bool
-header_piece(struct outbound *o, struct span piece, bool line_end, struct buf *out)
-{
-	struct span line;
-
-	buf_span(&o->line, piece);
-	if (!line_end)
-		return true;
-	line = buf_view(&o->line);
-	if (o->header.n > 0 && header_is_continuation(line))
-		buf_byte(&o->header, '\n');
-	else if (!put_header(o, out))
-		return false;
-	if (header_name_length(line) > 0 || o->header.n > 0) {
-		buf_span(&o->header, line);
-	} else {
-		o->in_header = false;
-		put_piece(o, line, true, out);
-	}
-	buf_reset(&o->line);
-	return true;
-}
-
-static bool
-outbound_end(struct outbound *o, struct buf *out)
-{
-	if (!put_header(o, out))
-		return false;
-	buf_reset(&o->text);
-	if (o->t->to_7bit)
-		mime_7bit_end(&o->conversion, &o->text);
-	encode_lines(&o->dot, buf_view(&o->text), out);
-	smtp_dot_end(&o->dot, out);
-	return true;
-}
-
-/* Queue file content to the wire. False: the file or the connection failed (*local: the file). */
-static bool
-send_content(struct transfer *t, bool *local)
-{
-	struct outbound o = { .t = t, .dot = { .line_limit = (size_t)conf.smtp_line_length_limit }, .in_header = smtp_generic_wanted() };
+	struct outbound o;
 	struct rec_reader reader;
-	struct buf out = {0};
 	struct rec rec = {0};
 	struct err e = {0};
-	bool ok;
+	bool ok, looked = true;
 
-	mime_7bit_init(&o.conversion);
-	*local = false;
+	outbound_init(&o, t->d, t->to_7bit);
 	rec_reader_init(&reader, t->d->fd, t->d->data_offset);
 	while ((ok = rec_next(&reader, &rec, &e)) && (rec.type == REC_NORM || rec.type == REC_CONT)) {
-		if (o.in_header)
-			ok = header_piece(&o, rec.payload, rec.type == REC_NORM, &out);
-		else
-			put_piece(&o, rec.payload, rec.type == REC_NORM, &out);
-		if (!ok)
+		if (!(looked = outbound_add(&o, rec.payload, rec.type == REC_NORM)))
 			break;
-		if (out.n < CONTENT_BYTES)
+		if (o.out.n < CONTENT_BYTES)
 			continue;
-		stream_put(t->s->stream, buf_view(&out));
-		buf_reset(&out);
+		stream_put(t->s->stream, buf_view(&o.out));
+		buf_reset(&o.out);
 		if (!stream_flush(t->s->stream))
 			break;
 	}
-	ok = ok && rec.type == REC_EXTRACT && outbound_end(&o, &out);
-	if (ok)
-		stream_put(t->s->stream, buf_view(&out));
-	else
-		*local = stream_state(t->s->stream) == STREAM_OK;
-	if (o.dot.broke_line)
-		log_info("%.*s: breaking line > %d bytes with <CR><LF>SPACE", SPAN_ARG(t->d->queue_id), conf.smtp_line_length_limit);
+	ok = ok && looked && rec.type == REC_EXTRACT;
+	if (ok && (ok = looked = outbound_end(&o)))
+		stream_put(t->s->stream, buf_view(&o.out));
 	rec_reader_free(&reader);
 	outbound_free(&o);
-	buf_free(&out);
-	return ok;
+	return ok ? SENT_OK : stream_state(t->s->stream) != STREAM_OK ? SENT_LOST : looked ? SENT_NOT_READ : SENT_NOT_CHECKED;
 }
 
 static void
@@ -416,24 +307,37 @@ read_end(struct transfer *t)
 	return true;
 }
 
+/* The message cannot be sent from here: the connection is of no use any more. */
+static void
+local_trouble(struct transfer *t, enum sent sent)
+{
+	struct dsn_text why;
+
+	if (sent == SENT_NOT_READ) {
+		log_warning("%.*s: unreadable mail queue entry", SPAN_ARG(t->d->queue_id));
+		why = dsn_printf(t->d->mem, (struct dsn){ 4, 3, 0 }, "unreadable mail queue entry");
+	} else {
+		why = dsn_printf(t->d->mem, (struct dsn){ 4, 3, 0 }, "local data error while talking to %s", t->s->id);
+	}
+	fail_accepted(t, &why);
+	stream_discard_input(t->s->stream);
+	t->s->quit_sent = true;		/* it would be content */
+}
+
 static bool
 data(struct transfer *t, bool keep)
 {
-	bool local;
-	struct dsn_text why;
+	enum sent sent;
 
 	t->s->stage = "sending message body";
 	stream_set_timeout(t->s->stream, (int64_t)conf.smtp_data_xfer_timeout * 1000);
 	stream_set_deadline(t->s->stream, 0);
-	if (!send_content(t, &local)) {
+	sent = send_content(t);
+	if (sent != SENT_OK) {
 		t->s->bad = true;
-		if (!local)
-			return false;
-		log_warning("%.*s: unreadable mail queue entry", SPAN_ARG(t->d->queue_id));
-		why = dsn_printf(t->d->mem, (struct dsn){ 4, 3, 0 }, "unreadable mail queue entry");
-		fail_accepted(t, &why);
-		stream_discard_input(t->s->stream);
-		return true;
+		if (sent != SENT_LOST)
+			local_trouble(t, sent);
+		return sent != SENT_LOST;
 	}
 	if (!keep) {
 		smtp_command(t->s, "QUIT");

@@ -360,7 +360,7 @@ check_rcpt(struct smtpd *s)
 		return reply;
 	if (!s->rcpt_checked && unlisted_check_wanted() && !s->actions.discard && recipient_listed(&c, false) == REJECT)
 		return s->reply;
-	return NULL;
+	return rate_limit_check(s);
 }
 
 /* Data and end-of-data lists see the recipient only when it is the only one. */

@@ -117,6 +117,12 @@ void	recipient_init(void);
 /* Is the mailbox known? sender: it is the MAIL address. */
 enum verdict recipient_listed(struct check *, bool sender);
 
+/* --- rate_limit.c --- */
+void	rate_limit_init(void);
+/* smtpd_rate_limit_maps for the recipient at hand. NULL: it may pass, and is counted; else the reply. */
+const char *rate_limit_check(struct smtpd *);
+enum verdict restrict_rate_limit(struct check *, const struct rule *);
+
 /* --- rows --- */
 enum verdict restrict_permit(struct check *, const struct rule *);
 enum verdict restrict_reject(struct check *, const struct rule *);

@@ -531,6 +531,7 @@ smtpd_init(void)
 	recipient_init();
 	flush_prepare();
 	restrict_init();
+	rate_limit_init();
 }
 
 static const struct service smtpd_service = {

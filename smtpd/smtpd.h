@@ -92,6 +92,7 @@ struct smtpd {
 	struct filter *filter;		/* before-queue content filter of this message; NULL: none, or not yet */
 	struct span mail_args;		/* what stood behind MAIL, for the filter */
 	struct smtpd_actions actions;
+	struct rate_counted *rate_counted;	/* rate_limit.c */
 	unsigned content_status;	/* CLEANUP_STAT_* found while receiving */
 	bool first_line;		/* no content was seen yet */
 	bool chunking, chunk_failed, chunk_last;

@@ -29,6 +29,7 @@ smtpd_mail_reset(struct smtpd *s)
 	s->announced_size = s->size = 0;
 	s->origin = (struct smtpd_origin){0};
 	s->rcpt = NULL;
+	s->rate_counted = NULL;
 	s->nrcpt = s->rcpt_cap = s->overshoot = 0;
 	s->recipient = NULL;
 	s->saved_sender = (struct smtpd_defer_if){0};

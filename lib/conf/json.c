@@ -28,3 +28,10 @@ json_quote(struct buf *out, struct span text)
 	}
 	buf_byte(out, '"');
 }
+
+void
+json_text(struct buf *out, const char *name, struct span value, struct arena *mem)
+{
+	buf_printf(out, "\"%s\": ", name);
+	json_quote(out, span_valid_utf8(value) ? value : span_printable(value, mem));
+}

@@ -52,7 +52,7 @@ from_message(const struct ipc_delivery *m, struct arena *mem)
 		.client_helo = m->client_helo, .sasl_method = m->sasl_method, .sasl_username = m->sasl_username,
 		.sasl_sender = m->sasl_sender, .log_ident = m->log_ident, .rewrite_context = m->rewrite_context,
 		.data_offset = m->data_offset, .data_size = m->data_size, .arrival = from_us(m->arrival_us),
-		.active = from_us(m->active_us), .fd = -1,
+		.active = from_us(m->active_us), .fd = -1, .results = VEC_INIT(struct ipc_delivered_rcpt),
 	};
 	d->request = clock_wall();
 	copy_recipients(d, m);
@@ -283,7 +283,12 @@ delivery_finish(struct stream *qmgr, struct delivery *d)
 	if (d->fd >= 0)
 		(void)close(d->fd);
 	d->fd = -1;
-	return ipc_send(qmgr, IPC_delivered, &m);
+	m.result.p = d->results.p;
+	m.result.n = d->results.n;
+	bool ok = ipc_send(qmgr, IPC_delivered, &m);
+
+	vec_free(&d->results);
+	return ok;
 }
 
 void

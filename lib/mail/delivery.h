@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/span.h"
+#include "base/vec.h"
 #include "io/stream.h"
 #include "ipc/ipc.h"
 #include "mail/dsn.h"
@@ -27,6 +28,7 @@ enum {
 	DELIVERY_FLAG_CONN_STORE = 4096,
 	DELIVERY_FLAG_REC_DELAY = 8192,
 	DELIVERY_FLAG_PROBE = 256 | 512,
+	DELIVERY_FLAG_RESULTS = 1 << 20,	/* tell qmgr what became of each recipient */
 };
 
 enum {				/* logs that a delivery has written to: qmgr need not look for the others */
@@ -62,6 +64,7 @@ struct delivery {
 	bool dsn_passed_on;		/* the next server will report success itself */
 	const char *tls_level;		/* for the log; NULL = no tls= field */
 	unsigned conn_use;		/* > 1: conn_use= in the log */
+	struct vec results;		/* struct ipc_delivered_rcpt, with DELIVERY_FLAG_RESULTS */
 };
 
 /* Say hello to qmgr on a new connection: this worker is ready. Before the first delivery_receive(). */

@@ -14,6 +14,9 @@
 #include "mail/delivery_log.h"
 #include "smtp/address.h"
 
+#define RESULTS_MAX	1000u
+#define RESULT_TEXT	500u
+
 const char *
 delay_text(double seconds, int resolution, struct arena *mem)
 {
@@ -69,14 +72,30 @@ delays(const struct delivery *d, struct timeval now, struct arena *mem)
 	    delay_text(part[2], res, mem), delay_text(part[3], res, mem));
 }
 
+/* For the queue manager's record of the message. */
+static void
+note_result(struct delivery *d, const struct delivery_rcpt *r, const char *relay, const struct dsn_text *t, const char *status,
+    double delay)
+{
+	struct ipc_delivered_rcpt *out;
+
+	if (d->results.n == RESULTS_MAX)
+		return;
+	out = vec_add(&d->results);
+	*out = (struct ipc_delivered_rcpt){ .address = span_copy(r->address, d->mem), .original = span_copy(r->original, d->mem),
+	    .relay = span_copy(span_str(relay), d->mem), .status = span_str(status), .dsn = span_str(dsn_str(t->code, d->mem)),
+	    .text = span_copy(span_to(t->reason, RESULT_TEXT), d->mem), .delay_ms = delay > 0 ? (int64_t)(delay * 1000) : 0 };
+}
+
 void
-delivery_log(const struct delivery *d, const struct delivery_rcpt *r, const char *relay, const struct dsn_text *t,
+delivery_log(struct delivery *d, const struct delivery_rcpt *r, const char *relay, const struct dsn_text *t,
     const char *status)
 {
 	struct arena *mem = d->mem;
 	struct timeval now = clock_wall();
 	const char *to = log_address(r->address, mem);
 	const char *orig = "", *use = "", *tls = "";
+	const double delay = clock_seconds_between(d->arrival, now);
 
 	if (r->original.n > 0 && !span_ieq(r->original, r->address))
 		orig = arena_printf(mem, "orig_to=<%s>, ", log_address(r->original, mem));
@@ -85,6 +104,8 @@ delivery_log(const struct delivery *d, const struct delivery_rcpt *r, const char
 	if (d->tls_level != NULL)
 		tls = arena_printf(mem, "tls=%s, ", d->tls_level);
 	log_info("%.*s: to=<%s>, %srelay=%s, %sdelay=%s, delays=%s, %sdsn=%u.%u.%u, status=%s (%.*s)", SPAN_ARG(d->queue_id), to,
-	    orig, relay, use, delay_text(clock_seconds_between(d->arrival, now), conf.delay_logging_resolution_limit, mem),
+	    orig, relay, use, delay_text(delay, conf.delay_logging_resolution_limit, mem),
 	    delays(d, now, mem), tls, t->code.class, t->code.subject, t->code.detail, status, SPAN_ARG(t->reason));
+	if ((d->flags & DELIVERY_FLAG_RESULTS) != 0)
+		note_result(d, r, relay, t, status, delay);
 }

@@ -10,7 +10,7 @@
 #include "base/arena.h"
 #include "mail/delivery.h"
 
-void	delivery_log(const struct delivery *, const struct delivery_rcpt *, const char *relay, const struct dsn_text *,
+void	delivery_log(struct delivery *, const struct delivery_rcpt *, const char *relay, const struct dsn_text *,
 	    const char *status);
 /* "0", "0.01", "1.3", "12": delay_logging_resolution_limit decimals at most, two significant digits. */
 const char *delay_text(double seconds, int resolution, struct arena *mem);

@@ -75,6 +75,8 @@ int	service_main(const struct service *, int argc, char **argv);
 
 /* SERVICE_EVENT: tell the skeleton that a client has come to its end, so that it can count (max_use) and idle out. */
 void	service_client_done(void);
+/* SERVICE_EVENT: what is kept in memory is of use for others: do not idle out while this is set. */
+void	service_hold(bool);
 /* SERVICE_EVENT, between requests: ask tables_changed() when a second has passed; ends the process if they did. */
 void	service_check_tables(void);
 /* SERVICE_SINGLE: a sign of life within a long session, for the watchdog (daemon_timeout). */

@@ -26,6 +26,7 @@ static struct {
 	int64_t last_use;
 	struct client accepted;		/* SERVICE_SINGLE: what the loop has accepted */
 	bool triggered, stop;
+	bool held;			/* service_hold() */
 	bool retired;
 } w;
 
@@ -178,6 +179,14 @@ service_client_done(void)
 }
 
 void
+service_hold(bool on)
+{
+	if (w.held && !on)
+		w.last_use = clock_ms();
+	w.held = on;
+}
+
+void
 service_check_tables(void)
 {
 	static int64_t checked;
@@ -244,7 +253,7 @@ event_loop(void)
 
 	while (!w.stop) {
 		loop_once(w.loop, retires ? max_idle_ms() : -1);
-		if (retires && w.clients_open == 0 && clock_ms() - w.last_use >= max_idle_ms())
+		if (retires && w.clients_open == 0 && !w.held && clock_ms() - w.last_use >= max_idle_ms())
 			break;
 	}
 	end(0);

@@ -1,0 +1,413 @@
+/*
+ * outcome.c - maillog_format = json: one line for each message that leaves the queue, appended to maillog_json_file, with what
+ * became of its recipients. Agents tell that with their answers. What was delivered in an earlier attempt is kept in memory
+ * while the message is deferred. Texts are strangers': every line is one JSON object of valid UTF-8, whatever they hold.
+ * Costs nothing but a look at a flag when it is off.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "conf/json.h"
+#include "io/file.h"
+#include "mail/rec.h"
+#include "qmgr/qmgr.h"
+
+#define LISTED_MAX	1000u		/* recipients of a line; the rest is a number */
+#define SAVED_MAX	20000u		/* recipients of all deferred messages */
+#define TEXT_MAX	500u		/* bytes of what a server said */
+#define HEADER_MAX	65536u		/* bytes in which Message-Id is looked for */
+
+struct outcome {
+	struct outcome *next;
+	struct span address, original, relay, status, dsn, text;
+	int64_t delay_ms;		/* -1: not known */
+};
+
+/* Recipients that are done, of a message that is deferred. */
+struct saved {
+	struct arena *mem;
+	struct outcome *first;
+	size_t n;
+};
+
+static int json_fd = -1;
+static struct hash *saved;		/* by queue ID */
+static size_t saved_recipients;
+
+bool outcome_wanted(void) { return json_fd >= 0; }
+
+/* --- start --- */
+
+static bool
+format_has_json(void)
+{
+	struct span in = span_str(conf.maillog_format), word;
+	bool json = false;
+
+	while (span_take_word(&in, ", \t\r\n", &word)) {
+		if (span_iis(word, "json"))
+			json = true;
+		else if (!span_iis(word, "text"))
+			log_warning("maillog_format: unknown format \"%.*s\" -- need text, or text and json", SPAN_ARG(word));
+	}
+	return json;
+}
+
+static bool
+path_allowed(const char *path)
+{
+	struct span in = span_str(conf.maillog_file_prefixes), prefix;
+
+	while (span_take_word(&in, ", \t\r\n", &prefix))
+		if (span_starts(span_str(path), prefix))
+			return true;
+	return false;
+}
+
+void
+outcome_init(void)
+{
+	const char *path = conf.maillog_json_file;
+
+	if (!format_has_json())
+		return;
+	if (*path == '\0') {
+		log_warning("maillog_format has json, but maillog_json_file is empty -- no JSON lines are written");
+		return;
+	}
+	if (!path_allowed(path)) {
+		log_warning("maillog_json_file value '%s' does not match any prefix in maillog_file_prefixes -- no JSON lines are written", path);
+		return;
+	}
+	json_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, (mode_t)strtoul(conf.maillog_file_permissions, NULL, 8));
+	if (json_fd < 0)
+		log_warning("open maillog_json_file '%s': %s -- no JSON lines are written", path, strerror(errno));
+	else
+		saved = hash_new();
+}
+
+/* --- what became of recipients --- */
+
+/* At the end of the message's list; NULL: it is long enough. */
+static struct outcome *
+add(struct message *m)
+{
+	struct outcomes *all = &m->outcomes;
+	struct outcome *o;
+
+	all->total++;
+	if (all->n == LISTED_MAX)
+		return NULL;
+	all->n++;
+	o = ARENA_NEW(m->mem, struct outcome);
+	o->delay_ms = -1;
+	*(all->last != NULL ? &all->last->next : &all->first) = o;
+	all->last = o;
+	return o;
+}
+
+void
+outcome_take(struct message *m, const struct ipc_delivered *answer)
+{
+	for (size_t i = 0; json_fd >= 0 && i < answer->result.n; i++) {
+		const struct ipc_delivered_rcpt *r = &answer->result.p[i];
+		struct outcome *o = add(m);
+
+		if (o == NULL)
+			continue;
+		o->address = span_copy(r->address, m->mem);
+		o->original = span_copy(r->original, m->mem);
+		o->relay = span_copy(r->relay, m->mem);
+		o->status = span_copy(r->status, m->mem);
+		o->dsn = span_copy(r->dsn, m->mem);
+		o->text = span_copy(span_to(r->text, TEXT_MAX), m->mem);
+		o->delay_ms = r->delay_ms;
+	}
+}
+
+void
+outcome_note(struct message *m, const struct recipient *r, const char *status, struct dsn dsn, const char *text)
+{
+	struct outcome *o = json_fd >= 0 ? add(m) : NULL;
+
+	if (o == NULL)
+		return;
+	o->address = span_copy(r->address, m->mem);
+	o->original = span_copy(r->original, m->mem);
+	o->relay = SPAN("none");
+	o->status = span_copy(span_str(status), m->mem);
+	o->dsn = span_str(dsn_str(dsn, m->mem));
+	o->text = span_copy(span_str(text), m->mem);
+}
+
+void
+outcome_done_before(struct message *m, struct span address)
+{
+	struct outcome *o = json_fd >= 0 && !m->outcomes.recovered ? add(m) : NULL;
+
+	if (o == NULL)
+		return;
+	o->address = span_copy(address, m->mem);
+	o->status = SPAN("done");
+}
+
+/* --- between attempts --- */
+
+static bool
+will_be_tried_again(const struct outcome *o)
+{
+	return span_is(o->status, "deferred") || span_is(o->status, "SOFTBOUNCE") || span_is(o->status, "expired");
+}
+
+static void
+forget(struct saved *s)
+{
+	struct arena *mem = s->mem;
+
+	saved_recipients -= s->n;
+	arena_free(&mem);
+}
+
+static void
+forget_oldest(void)
+{
+	struct span id;
+	void *value;
+	size_t pos = 0;
+
+	if (hash_next(saved, &pos, &id, &value)) {
+		(void)hash_remove(saved, id);
+		forget(value);
+	}
+}
+
+static struct outcome *
+copy(const struct outcome *o, struct arena *mem)
+{
+	struct outcome *c = ARENA_NEW(mem, struct outcome);
+
+	*c = (struct outcome){ .address = span_copy(o->address, mem), .original = span_copy(o->original, mem),
+	    .relay = span_copy(o->relay, mem), .status = span_copy(o->status, mem), .dsn = span_copy(o->dsn, mem),
+	    .text = span_copy(o->text, mem), .delay_ms = o->delay_ms };
+	return c;
+}
+
+void
+outcome_save(const struct message *m)
+{
+	struct saved *s = NULL;
+	struct outcome **end = NULL;
+
+	for (const struct outcome *o = m->outcomes.first; o != NULL; o = o->next) {
+		if (will_be_tried_again(o))
+			continue;
+		if (s == NULL) {
+			struct arena *mem = arena_new();
+
+			s = ARENA_NEW(mem, struct saved);
+			s->mem = mem;
+			end = &s->first;
+		}
+		*end = copy(o, s->mem);
+		end = &(*end)->next;
+		s->n++;
+	}
+	if (s == NULL)
+		return;
+	saved_recipients += s->n;
+	if ((s = hash_put(saved, span_str(m->id), s)) != NULL)
+		forget(s);
+	while (saved_recipients > SAVED_MAX)
+		forget_oldest();
+}
+
+void
+outcome_recover(struct message *m)
+{
+	struct saved *s = json_fd >= 0 ? hash_remove(saved, span_str(m->id)) : NULL;
+
+	if (s == NULL)
+		return;
+	m->outcomes.recovered = true;
+	for (const struct outcome *o = s->first; o != NULL; o = o->next) {
+		struct outcome *mine = add(m);
+
+		if (mine != NULL) {
+			struct outcome *next = mine->next;
+
+			*mine = *copy(o, m->mem);
+			mine->next = next;
+		}
+	}
+	forget(s);
+}
+
+/* --- the line --- */
+
+static void
+put_text(struct buf *out, const char *name, struct span value, struct arena *mem)
+{
+	if (value.n == 0)
+		return;
+	buf_str(out, ", ");
+	json_text(out, name, value, mem);
+}
+
+static void
+put_time(struct buf *out, const char *name, struct timeval tv)
+{
+	char text[32] = "";
+	struct tm tm;
+
+	if (gmtime_r(&tv.tv_sec, &tm) != NULL)
+		(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+	buf_printf(out, ", \"%s\": \"%s.%03dZ\"", name, text, (int)(tv.tv_usec / 1000));
+}
+
+static void
+put_outcome(struct buf *out, const struct outcome *o, bool expired, struct arena *mem)
+{
+	buf_byte(out, '{');
+	json_text(out, "address", o->address, mem);
+	if (!span_ieq(o->address, o->original))
+		put_text(out, "orig_address", o->original, mem);
+	put_text(out, "status", expired && will_be_tried_again(o) ? SPAN("expired") : o->status, mem);
+	put_text(out, "dsn", o->dsn, mem);
+	put_text(out, "relay", o->relay, mem);
+	if (o->delay_ms >= 0)
+		buf_printf(out, ", \"delay\": %lld.%03d", (long long)(o->delay_ms / 1000), (int)(o->delay_ms % 1000));
+	put_text(out, "text", o->text, mem);
+	buf_byte(out, '}');
+}
+
+/* Folded lines are joined. */
+static struct span
+take_message_id(struct span header, struct arena *mem)
+{
+	struct span name, value = header;
+
+	if (!span_take_until(&value, ':', &name) || !span_iis(span_rtrim(name), "Message-Id"))
+		return SPAN_NULL;
+	value = span_copy(value, mem);
+	struct buf joined = {0};
+
+	for (size_t i = 0; i < value.n; i++)
+		if (value.p[i] != '\n')
+			buf_byte(&joined, value.p[i]);
+	value = span_copy(span_trim(buf_view(&joined)), mem);
+	buf_free(&joined);
+	return value;
+}
+
+/* From the primary header in the queue file. */
+static struct span
+find_message_id(struct message *m, struct arena *mem)
+{
+	struct span id = SPAN_NULL;
+	struct rec_reader reader;
+	struct buf header = {0};
+	struct rec rec = {0};
+	struct err e = {0};
+	bool line_start = true;
+	int fd;
+
+	if (!message_open(m, O_RDONLY, &fd))
+		return id;
+	rec_reader_init(&reader, fd, m->data_offset);
+	while (id.n == 0 && reader.at < m->data_offset + HEADER_MAX && rec_next(&reader, &rec, &e) &&
+	    (rec.type == REC_NORM || rec.type == REC_CONT)) {
+		bool continues = !line_start || (rec.payload.n > 0 && ascii_space(rec.payload.p[0]));
+
+		if (!continues) {
+			id = take_message_id(buf_view(&header), mem);
+			buf_reset(&header);
+			if (rec.payload.n == 0)
+				break;
+		}
+		buf_span(&header, rec.payload);
+		line_start = rec.type == REC_NORM;
+		if (line_start)
+			buf_byte(&header, '\n');
+	}
+	rec_reader_free(&reader);
+	buf_free(&header);
+	(void)close(fd);
+	return id;
+}
+
+static const char *
+result_of(const struct message *m, bool expired)
+{
+	if (expired)
+		return "expired";
+	for (const struct outcome *o = m->outcomes.first; o != NULL; o = o->next)
+		if (span_is(o->status, "bounced") || span_is(o->status, "undeliverable"))
+			return "bounced";
+	return "sent";
+}
+
+static void
+put_client(struct buf *out, const struct message *m, struct arena *mem)
+{
+	put_text(out, "client_name", m->client_name, mem);
+	put_text(out, "client_address", m->client_addr, mem);
+	put_text(out, "client_port", m->client_port, mem);
+	put_text(out, "protocol", m->client_proto, mem);
+	put_text(out, "helo", m->client_helo, mem);
+	put_text(out, "sasl_method", m->sasl_method, mem);
+	put_text(out, "sasl_username", m->sasl_username, mem);
+}
+
+static void
+write_line(const struct buf *line)
+{
+	static int64_t told;
+
+	if (file_write_all(json_fd, line->p, line->n) || (told != 0 && clock_ms() - told < 60000))
+		return;
+	told = clock_ms();
+	log_warning("write maillog_json_file %s: %s", conf.maillog_json_file, strerror(errno));
+}
+
+void
+outcome_write(struct message *m, bool expired)
+{
+	struct buf line = {0};
+	struct arena *mem;
+	struct timeval now = clock_wall();
+
+	if (json_fd < 0)
+		return;
+	mem = arena_new();
+	buf_byte(&line, '{');
+	json_text(&line, "queue_id", span_str(m->id), mem);
+	put_text(&line, "result", span_str(result_of(m, expired)), mem);
+	put_time(&line, "arrival", m->arrival);
+	put_time(&line, "end", now);
+	buf_printf(&line, ", \"delay\": %.3f, ", clock_seconds_between(m->arrival, now));
+	json_text(&line, "sender", m->sender, mem);
+	put_text(&line, "message_id", find_message_id(m, mem), mem);
+	buf_printf(&line, ", \"size\": %lld, \"nrcpt\": %ld", (long long)m->cont_length, m->rcpt_count);
+	put_client(&line, m, mem);
+	buf_str(&line, ", \"recipients\": [");
+	for (const struct outcome *o = m->outcomes.first; o != NULL; o = o->next) {
+		put_outcome(&line, o, expired, mem);
+		if (o->next != NULL)
+			buf_str(&line, ", ");
+	}
+	buf_byte(&line, ']');
+	if (m->outcomes.total > m->outcomes.n)
+		buf_printf(&line, ", \"recipients_not_listed\": %zu", m->outcomes.total - m->outcomes.n);
+	buf_str(&line, "}\n");
+	write_line(&line);
+	buf_free(&line);
+	arena_free(&mem);
+}
