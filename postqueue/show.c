@@ -39,6 +39,8 @@ take_recipient(struct entry *m, struct span name, struct span value)
 		last->log_class = value;
 	} else if (span_is(name, "reason")) {
 		last->reason = value;
+	} else if (span_is(name, "transport")) {
+		last->transport = value;
 	} else {
 		return false;
 	}
@@ -60,6 +62,8 @@ take_pair(struct entry *m, struct span name, struct span value)
 		return take_number(value, &m->v.time);
 	else if (span_is(name, "size"))
 		return take_number(value, &m->v.size);
+	else if (span_is(name, "next_attempt"))
+		return take_number(value, &m->v.next_attempt);
 	else if (span_is(name, "forced_expire") && take_number(value, &n))
 		m->v.forced_expire = n != 0;
 	else

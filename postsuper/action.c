@@ -140,7 +140,7 @@ run_one(const struct action *a, const char *queue, const char *id, const char *p
 
 	if ((dry_run || !selection_is_empty(&selection)) && (lstat(path, &st) != 0 || !S_ISREG(st.st_mode)))
 		return false;
-	if (!selection_has_file(&selection, queue, id, time(NULL)))
+	if (!selection_has_file(&selection, queue, id, path, time(NULL)))
 		return false;
 	if (!dry_run)
 		return a->run(path, id);
