@@ -5,7 +5,9 @@
  */
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/progress.h"
 #include "conf/conf.h"
 #include "ipc/attr.h"
 #include "postqueue/postqueue.h"
@@ -108,6 +110,9 @@ show_list(struct stream *in, const struct format *format, const struct selection
 	struct arena *mem = arena_new();
 	struct totals totals = {0};
 	struct buf out = {0};
+	struct progress progress = {0};
+	uint64_t listed = 0;
+	const bool visible = isatty(STDOUT_FILENO) == 1;
 	bool any = true, ok = attr_expect_protocol(in, "mail_queue_list_protocol");
 
 	while (ok && any) {
@@ -118,11 +123,18 @@ show_list(struct stream *in, const struct format *format, const struct selection
 			format->message(&out, &m, &totals, conf.enable_long_queue_ids);
 			totals.messages++;
 			totals.bytes += (uint64_t)m.v.size;
+			if (visible)
+				progress_clear(&progress);
 			print_out(&out);
 		}
+		/* On a terminal a message that is listed is progress enough. */
+		if (progress_due(&progress) && (!visible || totals.messages == listed))
+			progress_show(&progress, "%lu messages read, %llu listed", progress.steps, (unsigned long long)totals.messages);
+		listed = totals.messages;
 		vec_free(&m.rcpt);
 		arena_reset(mem);
 	}
+	progress_clear(&progress);
 	if (ok) {
 		format->end(&out, &totals);
 		print_out(&out);

@@ -3,6 +3,7 @@
 
 import json
 import os
+import pty
 import re
 import socket
 import subprocess
@@ -216,3 +217,42 @@ def test_transports_need_a_running_system(spool):
     for args in (["postsuper", "-d", "ALL", "--transport", "smtp"], ["postqueue", "-p", "--transport", "smtp"]):
         p = in_spool(spool, *args)
         assert p.returncode in (1, 69) and "mail system must be running" in p.stderr and p.stdout == ""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="its files belong to the mail owner")
+def test_progress():
+    """A line on standard error, and only when that is a terminal; at the end it is gone."""
+    with Spool() as s:
+        data = queue_file(rcpts=[("R", "u@far.test")])
+        for n in range(1100):
+            s.put("hold", "", data, name=f"{n:05X}FFFF")
+        for args, said in ((["postqueue", "-p", "--domain", "nobody.test"], "1000 messages read, 0 listed"), (["postqueue", "-j"], "1000 messages read, 1000 listed"),
+                           (["postsuper", "-d", "ALL", "--dry-run", "--domain", "x.test"], "hold: 1000 looked at, 0 would be removed"),
+                           (["postsuper", "-s"], "hold: 1000 files checked, "), (["postsuper", "-h", "ALL", "hold"], ""),
+                           (["postsuper", "-d", "ALL"], "hold: 1000 looked at, 1000 removed")):
+            if args[1] == "-d" and "--dry-run" not in args:
+                again = [["-e", "ALL"], args[1:]]
+            else:
+                again = [args[1:]]
+            quiet = in_spool(s, args[0], *again[0])
+            assert not re.search(r"messages read|looked at|checked", quiet.stderr) and quiet.returncode == 0, quiet
+            text = on_terminal(s, args[0], *again[-1])
+            assert said in text, (args, text[-500:])
+            assert not said or re.search(r"\r +\r", text)
+
+
+def on_terminal(spool, *args):
+    """Standard error of a command that has a terminal there."""
+    outer, inner = pty.openpty()
+    with subprocess.Popen([ours().prog(args[0]), *args[1:]], stdout=subprocess.DEVNULL, stderr=inner, stdin=subprocess.DEVNULL,
+                          env={"PATH": "/usr/bin:/bin", "MAIL_CONFIG": spool.base, "LC_ALL": "C", "ASAN_OPTIONS": "detect_leaks=0"}) as p:
+        os.close(inner)
+        out = b""
+        try:
+            while got := os.read(outer, 65536):
+                out += got
+        except OSError:         # the other side is closed
+            pass
+        assert p.wait(60) == 0, out
+    os.close(outer)
+    return out.decode()
