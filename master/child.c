@@ -340,6 +340,18 @@ child_start_wakeups(struct svc *s)
 	wakeup(s, 0);
 }
 
+/* Its predecessor, that ends now, could still take the connection that wakes it up: so it is started before that. */
+void
+child_restart_wakeups(struct svc *s)
+{
+	if (s->def->wakeup <= 0 || (s->def->wakeup_if_used && !s->used))
+		return;
+	loop_cancel(&s->wakeup);
+	if (s->host == NULL && s->throttle == NULL)
+		start_host(s);
+	wakeup(s, 0);
+}
+
 static void
 first_client(void *p, unsigned events)
 {

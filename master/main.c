@@ -173,6 +173,14 @@ begin_service(struct svc *s)
 	child_start_wakeups(s);
 }
 
+/* What is woken up now and then must not wait for its next time after a reload: without qmgr(8) nothing is tried again. */
+static void
+renew_service(struct svc *s)
+{
+	child_listen(s, true);
+	child_restart_wakeups(s);
+}
+
 static void
 reload(void)
 {
@@ -188,7 +196,7 @@ reload(void)
 	export_settings();
 	if (!table_load(true, &e))
 		log_error("%s -- not all of master.cf is in force", e.text);
-	table_each(begin_service);
+	table_each(renew_service);
 }
 
 static _Noreturn void

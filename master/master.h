@@ -64,7 +64,8 @@ void	table_each(void (*fn)(struct svc *));
 void	child_listen(struct svc *, bool on);	/* watch its endpoints for the first client */
 void	child_retire(struct svc *);		/* no more new clients for its host; a successor may start */
 void	child_reap(void);
-void	child_start_wakeups(struct svc *);
+void	child_start_wakeups(struct svc *);	/* now, and then in its time */
+void	child_restart_wakeups(struct svc *);	/* after a reload: the same, for those whose host retires */
 void	child_forget(struct svc *);
 const char *child_program(const struct svc *, char *out, size_t size);
 

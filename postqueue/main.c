@@ -20,6 +20,7 @@
 #include "io/sock.h"
 #include "mail/flush_client.h"
 #include "mail/queue.h"
+#include "mail/showq_wish.h"
 #include "mail/trigger.h"
 #include "mail/user_acl.h"
 #include "postqueue/postqueue.h"
@@ -28,13 +29,15 @@
 
 #define EX_UNAVAILABLE	69
 #define CONNECT_MS	10000
+#define NAMES_TRIED	100
 #define SITE_SHOWN	100		/* bytes of a bad destination that go into the message */
 
 static const char usage[] = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
 
-enum { OPTION_SUSPEND = SELECT_END, OPTION_RESUME, OPTION_FOR };
+enum { OPTION_SUSPEND = SELECT_END, OPTION_RESUME, OPTION_FOR, OPTION_NEXT_ATTEMPT };
 
 static int suspend_seconds = 3600;
+static unsigned wishes;			/* of what showq(8) is to tell */
 static struct selection selection = { .older = -1, .newer = -1, .larger = -1, .smaller = -1 };
 
 static bool
@@ -56,16 +59,36 @@ check_user(const char *parameter, const char *list, const char *what)
 	arena_free(&mem);
 }
 
+/* Any user can take a name for his socket; then we take the next one. */
+static int
+connect_showq(const char *path)
+{
+	char name[SOCK_NAME_MAX];
+	int fd = -1;
+
+	if (wishes == 0)
+		return sock_connect_unix(path, CONNECT_MS, NULL);
+	errno = EADDRINUSE;
+	for (unsigned i = 0; i < NAMES_TRIED && fd < 0 && errno == EADDRINUSE; i++) {
+		showq_wish_name(wishes, i, name);
+		fd = sock_connect_unix_as(name, path, CONNECT_MS, NULL);
+	}
+	return fd;
+}
+
 /* Whoever may read the queue needs no running mail system to list it: showq(8) as a child, talking to *peer. */
 static pid_t
 run_showq(int *peer)
 {
-	char program[1024];
+	char program[1024], name[SOCK_NAME_MAX];
 	int pair[2];
 
 	(void)snprintf(program, sizeof program, "%s/showq", conf.daemon_directory);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 		log_fatal("socketpair: %s", strerror(errno));
+	showq_wish_name(wishes, 0, name);
+	if (wishes != 0 && !sock_set_name(pair[0], name))
+		log_fatal("name of a socket: %s", strerror(errno));
 	pid_t pid = fork();
 
 	if (pid < 0)
@@ -101,7 +124,7 @@ show_queue(const struct format *format)
 
 	check_user("authorized_mailq_users", conf.authorized_mailq_users, "view");
 	(void)snprintf(path, sizeof path, "public/%s", conf.showq_service_name);
-	int fd = sock_connect_unix(path, CONNECT_MS, NULL), why = errno;
+	int fd = connect_showq(path), why = errno;
 
 	if (fd < 0 && why == EACCES)
 		log_fatal("Connect to the Postfix %s service: %s", conf.showq_service_name, strerror(why));
@@ -111,6 +134,8 @@ show_queue(const struct format *format)
 	if (fd < 0) {
 		log_warning("Mail system is down -- accessing queue directly (Connect to the Postfix %s service: %s)",
 		    conf.showq_service_name, strerror(why));
+		if (selection_needs_transport(&selection))
+			log_fatal("--transport: the mail system must be running");
 		child = run_showq(&fd);
 	}
 	struct stream *in = stream_new(fd);
@@ -213,8 +238,8 @@ main(int argc, char **argv)
 	static char name[] = "postqueue";
 	const char *config = getenv("MAIL_CONFIG"), *value = NULL;
 	static const struct option options[] = { { "suspend", required_argument, NULL, OPTION_SUSPEND },
-	    { "resume", required_argument, NULL, OPTION_RESUME }, { "for", required_argument, NULL, OPTION_FOR }, SELECTION_OPTIONS,
-	    { NULL, 0, NULL, 0 } };
+	    { "resume", required_argument, NULL, OPTION_RESUME }, { "for", required_argument, NULL, OPTION_FOR },
+	    { "next-attempt", no_argument, NULL, OPTION_NEXT_ATTEMPT }, SELECTION_OPTIONS, { NULL, 0, NULL, 0 } };
 	int action = 0, letter;
 	struct err e = {0};
 
@@ -227,6 +252,8 @@ main(int argc, char **argv)
 		if (letter == OPTION_FOR) {
 			if (!conf_parse_time(span_str(optarg), 'h', &suspend_seconds))
 				log_fatal("--for: bad time value: %s (a number and s, m, h, d or w)", optarg);
+		} else if (letter == OPTION_NEXT_ATTEMPT) {
+			wishes |= WISH_NEXT_ATTEMPT;
 		} else if (letter >= SELECT_SENDER && letter < SELECT_END) {
 			if (!selection_take(&selection, letter, optarg, &e))
 				log_fatal("%s", e.text);
@@ -245,6 +272,10 @@ main(int argc, char **argv)
 		log_fatal("%s", usage);
 	if (!selection_is_empty(&selection) && action != 'p' && action != 'j')
 		log_fatal("a selection goes with -p or -j (postsuper changes what is selected)");
+	if ((wishes & WISH_NEXT_ATTEMPT) != 0 && action != 'j')
+		log_fatal("--next-attempt goes with -j");
+	if (selection_needs_transport(&selection))
+		wishes |= WISH_TRANSPORT;
 	setgid_start("postqueue", config);
 	act(action, value);
 	return 0;

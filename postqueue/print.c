@@ -123,7 +123,10 @@ json_message(struct buf *out, const struct entry *m, const struct totals *before
 			buf_str(out, ", ");
 		json_recipient(out, VEC_AT(&m->rcpt, struct view_rcpt, i), mem);
 	}
-	buf_str(out, "]}\n");
+	buf_byte(out, ']');
+	if (m->v.next_attempt > 0)
+		buf_printf(out, ", \"next_attempt\": %ld", (long)m->v.next_attempt);
+	buf_str(out, "}\n");
 	arena_free(&mem);
 }
 

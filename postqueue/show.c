@@ -5,7 +5,9 @@
  */
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/progress.h"
 #include "conf/conf.h"
 #include "ipc/attr.h"
 #include "postqueue/postqueue.h"
@@ -39,6 +41,8 @@ take_recipient(struct entry *m, struct span name, struct span value)
 		last->log_class = value;
 	} else if (span_is(name, "reason")) {
 		last->reason = value;
+	} else if (span_is(name, "transport")) {
+		last->transport = value;
 	} else {
 		return false;
 	}
@@ -60,6 +64,8 @@ take_pair(struct entry *m, struct span name, struct span value)
 		return take_number(value, &m->v.time);
 	else if (span_is(name, "size"))
 		return take_number(value, &m->v.size);
+	else if (span_is(name, "next_attempt"))
+		return take_number(value, &m->v.next_attempt);
 	else if (span_is(name, "forced_expire") && take_number(value, &n))
 		m->v.forced_expire = n != 0;
 	else
@@ -104,6 +110,9 @@ show_list(struct stream *in, const struct format *format, const struct selection
 	struct arena *mem = arena_new();
 	struct totals totals = {0};
 	struct buf out = {0};
+	struct progress progress = {0};
+	uint64_t listed = 0;
+	const bool visible = isatty(STDOUT_FILENO) == 1;
 	bool any = true, ok = attr_expect_protocol(in, "mail_queue_list_protocol");
 
 	while (ok && any) {
@@ -114,11 +123,18 @@ show_list(struct stream *in, const struct format *format, const struct selection
 			format->message(&out, &m, &totals, conf.enable_long_queue_ids);
 			totals.messages++;
 			totals.bytes += (uint64_t)m.v.size;
+			if (visible)
+				progress_clear(&progress);
 			print_out(&out);
 		}
+		/* On a terminal a message that is listed is progress enough. */
+		if (progress_due(&progress) && (!visible || totals.messages == listed))
+			progress_show(&progress, "%lu messages read, %llu listed", progress.steps, (unsigned long long)totals.messages);
+		listed = totals.messages;
 		vec_free(&m.rcpt);
 		arena_reset(mem);
 	}
+	progress_clear(&progress);
 	if (ok) {
 		format->end(&out, &totals);
 		print_out(&out);

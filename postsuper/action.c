@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/progress.h"
 #include "postsuper/postsuper.h"
 
 #define PASSES		2
-#define PROGRESS_STEP	1000u
 
 enum tally { REQUEUED, DELETED, EXPIRED, HELD, RELEASED, TALLIES };
 
@@ -29,6 +29,8 @@ static const char *const summaries[TALLIES] = {
 	[REQUEUED] = "Requeued", [DELETED] = "Deleted", [EXPIRED] = "Force-expired", [HELD] = "Placed on hold",
 	[RELEASED] = "Released from hold",
 };
+
+static struct progress progress;
 
 static bool
 failed(const char *what, const char *path)
@@ -140,10 +142,11 @@ run_one(const struct action *a, const char *queue, const char *id, const char *p
 
 	if ((dry_run || !selection_is_empty(&selection)) && (lstat(path, &st) != 0 || !S_ISREG(st.st_mode)))
 		return false;
-	if (!selection_has_file(&selection, queue, id, time(NULL)))
+	if (!selection_has_file(&selection, queue, id, path, time(NULL)))
 		return false;
 	if (!dry_run)
 		return a->run(path, id);
+	progress_clear(&progress);
 	(void)printf("%s %s: would be %s\n", queue, id, a->done);
 	return true;
 }
@@ -182,13 +185,6 @@ action_on_id(int letter, const char *id, const struct queues *queues)
 	}
 }
 
-static void
-progress(const struct action *a, const char *queue)
-{
-	if (tallies[a->tally].n % PROGRESS_STEP == 0 && isatty(STDERR_FILENO))
-		(void)fprintf(stderr, "\r%s: %lu %s ", queue, tallies[a->tally].n, a->done);
-}
-
 static struct {
 	const struct action *action;
 	const char *queue;
@@ -203,8 +199,10 @@ run_on_file(const char *path, const char *name, const struct stat *st)
 		log_warning("bogus file name: %s", path);
 	} else if (run_one(all.action, all.queue, name, path)) {
 		tallies[all.action->tally].n++;
-		progress(all.action, all.queue);
 	}
+	if (progress_due(&progress))
+		progress_show(&progress, "%s: %lu looked at, %lu %s%s", all.queue, progress.steps, tallies[all.action->tally].n,
+		    dry_run ? "would be " : "", all.action->done);
 }
 
 void
@@ -216,7 +214,6 @@ action_on_all(int letter, const struct queues *queues)
 		return;
 	}
 	const struct action *a = find(letter);
-	unsigned long before = tallies[a->tally].n;
 
 	for (const char *const *q = a->queues; *q != NULL; q++)
 		if (queues_have(queues, *q)) {
@@ -224,8 +221,7 @@ action_on_all(int letter, const struct queues *queues)
 			all.queue = *q;
 			structure_walk(*q, run_on_file);
 		}
-	if (tallies[a->tally].n / PROGRESS_STEP > before / PROGRESS_STEP && isatty(STDERR_FILENO))
-		(void)fputc('\n', stderr);
+	progress_clear(&progress);
 }
 
 void

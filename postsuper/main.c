@@ -213,6 +213,8 @@ main(int argc, char **argv)
 		log_fatal("chdir %s: %s", conf.queue_directory, strerror(errno));
 	choose_queues(&queues, argv + optind);
 	become_owner();
+	if (selection_needs_transport(&selection) && !selection_can_tell_transports(&e))
+		log_fatal("%s", e.text);
 	catch_signals();
 	if (flags != 0)
 		fix_structure(&queues, flags, ids_given(&orders));

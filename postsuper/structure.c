@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/vec.h"
 #include "conf/conf.h"
 #include "postsuper/postsuper.h"
@@ -33,6 +34,7 @@ static struct {
 	const char *queue;
 	bool messages;			/* the queue holds messages, not logs */
 	unsigned long renamed;		/* got the mark; each must lose it before we end */
+	struct progress progress;
 } now;
 
 static bool
@@ -140,6 +142,8 @@ check_file(const char *path, const char *name, const struct stat *st)
 	const bool fix = (now.flags & (STRUCTURE_FIX | STRUCTURE_FIX_LONG)) != 0;
 	struct span unmarked;
 
+	if (progress_due(&now.progress))
+		progress_show(&now.progress, "%s: %lu files checked, %lu to be renamed", now.queue, now.progress.steps, now.renamed);
 	if (purged(path, st))
 		return;
 	if (fix && name_unfinished(span_str(name), &unmarked))
@@ -157,6 +161,8 @@ finish_file(const char *path, const char *name, const struct stat *st)
 	struct span unmarked;
 	char id[256];
 
+	if (progress_due(&now.progress))
+		progress_show(&now.progress, "%s: %lu files checked, %lu to be renamed", now.queue, now.progress.steps, now.renamed);
 	if (name_unfinished(span_str(name), &unmarked)) {
 		if (now.messages && !is_right(unmarked, path, st))
 			return;
@@ -258,6 +264,7 @@ structure_check(const struct queues *queues, unsigned flags)
 		memcpy(logs.name, log_queues, sizeof log_queues);
 		walk_queues(&logs, finish_file);
 	}
+	progress_clear(&now.progress);
 	if (now.renamed > 0 && interrupted != 0)
 		log_warning("OPERATION INCOMPLETE -- RERUN COMMAND TO FIX THE QUEUE FIRST");
 	return now.renamed;

@@ -51,36 +51,19 @@ retry_message(struct span id)
 		scan_retry_message(id.p);
 }
 
-/* A destination is printable and has no blanks. */
-static bool
-is_destination(struct span text)
-{
-	for (size_t i = 0; i < text.n; i++)
-		if (!ascii_print(text.p[i]) || text.p[i] == ' ')
-			return false;
-	return text.n > 0;
-}
-
 static void
 suspend(struct span text)
 {
 	uint64_t seconds;
 
-	if (span_take_u64(&text, &seconds) && seconds <= INT32_MAX && span_take_byte(&text, ' ') && is_destination(text))
+	if (span_take_u64(&text, &seconds) && seconds <= INT32_MAX && span_take_byte(&text, ' '))
 		suspend_begin(text, (int64_t)seconds);
-}
-
-static void
-resume(struct span text)
-{
-	if (is_destination(text))
-		suspend_end(text);
 }
 
 static const struct {
 	char letter;
 	void (*act)(struct span text);
-} lines[] = { { 'N', new_message }, { 'R', retry_message }, { 'S', suspend }, { 'U', resume } };
+} lines[] = { { 'N', new_message }, { 'R', retry_message }, { 'S', suspend }, { 'U', suspend_end } };
 
 static void
 line_byte(struct trigger_client *c, char byte)
@@ -165,6 +148,7 @@ start(struct loop *loop)
 {
 	qmgr_loop = loop;
 	qmgr_pool = pool_new(loop, FILE_THREADS);
+	suspend_restore();
 	scan_start();
 }
 

@@ -223,7 +223,8 @@ void	message_finish(struct message *);
 void	entry_defer_here(struct entry *, const char *reason);	/* when not even the retry service is there */
 
 /* --- suspend.c: destinations that the administrator holds back (postqueue --suspend) --- */
-void	suspend_begin(struct span name, int64_t seconds);
+void	suspend_restore(void);			/* at start: what an earlier queue manager was told */
+void	suspend_begin(struct span name, int64_t seconds);	/* a name that is not printable is passed over */
 void	suspend_end(struct span name);
 /* The text for the retry service, in mem; NULL: deliver. */
 const char *suspended_text(struct span transport, struct span nexthop, struct span recipient, struct arena *mem);

@@ -15,6 +15,7 @@
 #include "mail/delivery_log.h"
 #include "mail/rec.h"
 #include "mail/rewrite.h"
+#include "mail/route.h"
 #include "qmgr/qmgr.h"
 #include "smtp/address.h"
 
@@ -41,52 +42,20 @@ to_service(struct routed *r, const char *service, const char *text)
 	r->nexthop = span_str(text);
 }
 
-/* "transport:nexthop" of a content_filter; an empty next hop is the recipient's domain. */
-static void
-route_filter(struct message *m, struct routed *r)
-{
-	struct span rest = m->filter, transport, local, domain;
-
-	if (!span_take_until(&rest, ':', &transport)) {
-		transport = rest;
-		rest = SPAN_NULL;
-	}
-	r->transport = transport;
-	r->nexthop = rest;
-	if (rest.n > 0)
-		return;
-	if (conf.default_filter_nexthop[0] != '\0')
-		r->nexthop = span_str(conf.default_filter_nexthop);
-	else if (address_split(r->rcpt->address, &local, &domain) && domain.n > 0)
-		r->nexthop = domain;
-	else
-		r->nexthop = span_str(conf.myhostname);
-}
-
 static void
 route(struct message *m, struct arena *mem, struct routed *r)
 {
-	struct resolved found;
+	const struct routing routing = { .sender = m->sender, .filter = m->filter, .trace_flags = m->trace_flags };
+	const bool probe = (m->trace_flags & DELIVERY_FLAG_MTA_PROBE) != 0;
+	struct route found;
 	const char *text;
-	bool probe = (m->trace_flags & DELIVERY_FLAG_MTA_PROBE) != 0;
+	const bool can = route_recipient(&routing, r->rcpt->address, mem, &found);
 
-	if (m->filter.n > 0 && (m->trace_flags & DELIVERY_FLAG_PROBE) == 0) {
-		route_filter(m, r);
-	} else if (r->rcpt->address.n == 0) {
-		to_service(r, conf.error_service_name, "5.1.3 null recipient address");
+	r->rcpt->address = found.recipient;
+	r->transport = found.transport;
+	r->nexthop = found.nexthop;
+	if (!can)
 		return;
-	} else if (!resolve_address(m->sender, r->rcpt->address, probe, mem, &found) || (found.flags & RESOLVE_FAIL)) {
-		to_service(r, "retry", "4.3.0 address resolver failure");
-		return;
-	} else if (found.flags & RESOLVE_ERROR) {
-		r->rcpt->address = found.recipient;
-		to_service(r, conf.error_service_name, "5.1.3 bad address syntax");
-		return;
-	} else {
-		r->transport = found.transport;
-		r->nexthop = found.nexthop;
-		r->rcpt->address = found.recipient;
-	}
 	if (probe && message_probes > (size_t)conf.address_verify_pending_request_limit)
 		to_service(r, "retry", "4.3.2 Too many address verification requests");
 	else if (m->expire)

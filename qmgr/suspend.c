@@ -1,19 +1,31 @@
 /*
  * suspend.c - what the administrator wants held back for a while: a domain (of recipients, or as next hop) or
- * "transport:NAME". Kept in memory: a restart of the queue manager forgets it. Mail for it goes to the retry service.
+ * "transport:NAME". Mail for it goes to the retry service. A file in the queue keeps it over a restart; nothing in that file
+ * is trusted to be well-formed. A file that cannot be written costs a warning, and the suspension ends with this process.
  *
  * SPDX-License-Identifier: ISC
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "io/file.h"
 #include "qmgr/qmgr.h"
 #include "smtp/address.h"
 
 #define SUSPENDED_MAX	10000u		/* names that a client of public/qmgr can have us remember */
+#define FILE_MAX	(SUSPENDED_MAX * 512u)
+
+/* A directory of the mail owner's that no program looks for messages in: the queue manager may write there even in a chroot and
+ * under SELinux. Lines: seconds since the epoch, blank, name. */
+static const char file[] = "saved/qmgr-suspended";
 
 static struct hash *table;		/* name -> struct suspension */
 
@@ -22,12 +34,65 @@ struct suspension {
 	char text[64];			/* for people */
 };
 
+static bool
+is_over(const struct suspension *s)
+{
+	return s->until <= clock_wall().tv_sec;
+}
+
+static void
+forget_old(void)
+{
+	struct span name;
+	size_t pos = 0;
+	void *s;
+
+	while (table != NULL && hash_next(table, &pos, &name, &s))
+		if (is_over(s)) {
+			log_info("suspension of %.*s is over", SPAN_ARG(name));
+			free(hash_remove(table, name));
+		}
+}
+
+static bool
+write_file(struct span text)
+{
+	static const char temporary[] = "saved/qmgr-suspended.tmp";
+	int fd = file_open_temporary(temporary, 0600);
+	bool ok = fd >= 0 && file_write_all(fd, text.p, text.n) && fsync(fd) == 0 && rename(temporary, file) == 0;
+	int why = errno;
+
+	if (fd >= 0)
+		(void)close(fd);
+	if (fd >= 0 && !ok)
+		(void)unlink(temporary);
+	errno = why;
+	return ok;
+}
+
+static void
+save(void)
+{
+	struct buf text = {0};
+	struct span name;
+	size_t pos = 0;
+	void *s;
+
+	while (hash_next(table, &pos, &name, &s))
+		buf_printf(&text, "%lld %.*s\n", (long long)((struct suspension *)s)->until, SPAN_ARG(name));
+	if (text.n == 0 ? unlink(file) != 0 && errno != ENOENT : !write_file(buf_view(&text)))
+		log_warning("%s: %s; what is suspended will be forgotten when the queue manager ends", file, strerror(errno));
+	else
+		file_sync_parent(file);
+	buf_free(&text);
+}
+
 static const struct suspension *
 look_up(struct span name)
 {
 	struct suspension *s = table == NULL || name.n == 0 ? NULL : hash_get(table, name);
 
-	if (s != NULL && s->until <= clock_wall().tv_sec) {
+	if (s != NULL && is_over(s)) {
 		log_info("suspension of %.*s is over", SPAN_ARG(name));
 		free(hash_remove(table, name));
 		s = NULL;
@@ -59,10 +124,10 @@ suspended_text(struct span transport, struct span nexthop, struct span recipient
 	return NULL;
 }
 
-void
-suspend_begin(struct span name, int64_t seconds)
+/* The key of a new or an old suspension, which ends then. */
+static struct span
+put(struct span name, int64_t until, struct arena *mem)
 {
-	struct arena *mem = arena_new();
 	struct suspension *s = calloc(1, sizeof *s);
 	struct span key = span_lower(name, mem);
 
@@ -70,16 +135,46 @@ suspend_begin(struct span name, int64_t seconds)
 		log_out_of_memory();
 	if (table == NULL)
 		table = hash_new();
-	if (hash_count(table) >= SUSPENDED_MAX) {
-		log_warning("%.*s: too many destinations are suspended", SPAN_ARG(key));
-		free(s);
-	} else {
-		s->until = clock_wall().tv_sec + seconds;
-		clock_mail_date((time_t)s->until, s->text, sizeof s->text);
-		log_info("delivery to %.*s is suspended until %s", SPAN_ARG(key), s->text);
-		free(hash_put(table, key, s));
-		transport_hold_back(key, reason(key, s, mem));
+	s->until = until;
+	clock_mail_date((time_t)until, s->text, sizeof s->text);
+	free(hash_put(table, key, s));
+	return key;
+}
+
+static void
+tell(struct span key)
+{
+	log_info("delivery to %.*s is suspended until %s", SPAN_ARG(key), ((const struct suspension *)hash_get(table, key))->text);
+}
+
+/* Printable and without blanks. */
+static bool
+is_name(struct span text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if (!ascii_print(text.p[i]) || text.p[i] == ' ')
+			return false;
+	return text.n > 0;
+}
+
+void
+suspend_begin(struct span name, int64_t seconds)
+{
+	struct arena *mem;
+
+	if (!is_name(name))
+		return;
+	forget_old();
+	if (table != NULL && hash_count(table) >= SUSPENDED_MAX) {
+		log_warning("%.*s: too many destinations are suspended", SPAN_ARG(name));
+		return;
 	}
+	mem = arena_new();
+	struct span key = put(name, clock_wall().tv_sec + seconds, mem);
+
+	save();
+	tell(key);
+	transport_hold_back(key, reason(key, hash_get(table, key), mem));
 	arena_free(&mem);
 }
 
@@ -90,8 +185,31 @@ suspend_end(struct span name)
 	struct span key = span_lower(name, mem);
 	struct suspension *s = table == NULL ? NULL : hash_remove(table, key);
 
-	if (s != NULL)
+	if (s != NULL) {
+		save();
 		log_info("suspension of %.*s is over", SPAN_ARG(key));
-	free(s);
+		free(s);
+	}
+	arena_free(&mem);
+}
+
+void
+suspend_restore(void)
+{
+	struct arena *mem = arena_new();
+	struct buf text = {0};
+	struct err e = {0};
+	struct span rest, line;
+	uint64_t until;
+
+	if (access(file, F_OK) == 0 && !file_read_all(file, FILE_MAX, &text, &e))
+		log_warning("%s", e.text);
+	for (rest = buf_view(&text); span_take_line(&rest, &line); ) {
+		if (!span_take_u64(&line, &until) || until > INT64_MAX || !span_take_byte(&line, ' ') || !is_name(line))
+			log_warning("%s: a line that is not understood is passed over", file);
+		else if ((int64_t)until > clock_wall().tv_sec && (table == NULL || hash_count(table) < SUSPENDED_MAX))
+			tell(put(line, (int64_t)until, mem));
+	}
+	buf_free(&text);
 	arena_free(&mem);
 }

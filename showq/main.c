@@ -1,6 +1,7 @@
 /*
  * main.c - showq(8): lists the mail queue to whoever connects; clients send nothing. Format: attribute lists (ipc/attr.h),
  * first the protocol's name, then one list a message, then an empty list. Changes nothing in the queue.
+ * A client whose socket bears a name that asks for more (mail/showq_wish.h) gets it as further attributes.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -8,14 +9,19 @@
 
 #include "ipc/attr.h"
 #include "mail/queue.h"
+#include "mail/showq_wish.h"
 #include "mail/view.h"
 #include "service/service.h"
+
+static unsigned wishes;			/* of the client that is served */
 
 static bool
 put_message(void *arg, const struct view *v)
 {
 	struct stream *out = arg;
 
+	if (v->next_attempt > 0 && (wishes & WISH_NEXT_ATTEMPT) != 0)
+		attr_put_number(out, "next_attempt", (long)v->next_attempt);
 	attr_put(out, "queue_name", v->queue_name);
 	attr_put(out, "queue_id", v->queue_id);
 	attr_put_number(out, "time", (long)v->time);
@@ -34,13 +40,15 @@ put_recipient(void *arg, const struct view_rcpt *r)
 	attr_put(out, "recipient", r->address);
 	attr_put(out, "log_class", r->log_class);
 	attr_put(out, "reason", r->reason);
+	if ((wishes & WISH_TRANSPORT) != 0)
+		attr_put(out, "transport", r->transport);
 	return true;
 }
 
 static void
 put_queue(struct session *s, const char *queue)
 {
-	static const struct view_reader reader = { put_message, put_recipient };
+	const struct view_reader reader = { put_message, put_recipient, (wishes & WISH_TRANSPORT) != 0 };
 	struct queue_scan *scan = queue_scan_open(queue);
 	char path[QUEUE_PATH_MAX + 256];
 	const char *id;
@@ -59,6 +67,7 @@ serve(struct session *s)
 {
 	static const char *const queues[] = { "maildrop", "active", "incoming", "deferred", "hold" };
 
+	wishes = showq_wishes(stream_fd(s->peer));
 	stream_set_timeout(s->peer, 3600 * 1000);
 	attr_put_protocol(s->peer, "mail_queue_list_protocol");
 	for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)

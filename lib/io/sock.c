@@ -214,8 +214,44 @@ sock_connect_inet(const struct sock_addr *to, const struct sock_addr *bind_to, i
 	return fd;
 }
 
+/* An abstract name begins with a NUL byte and has no other. */
+bool
+sock_set_name(int fd, const char *name)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	size_t n = strlen(name);
+
+	if (n >= SOCK_NAME_MAX) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	memcpy(sa.sun_path + 1, name, n);
+	return bind(fd, (struct sockaddr *)&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n)) == 0;
+}
+
+bool
+sock_peer_name(int fd, char out[SOCK_NAME_MAX])
+{
+	struct sockaddr_un sa;
+	socklen_t len = sizeof sa;
+	const size_t before = offsetof(struct sockaddr_un, sun_path) + 1;
+
+	if (getpeername(fd, (struct sockaddr *)&sa, &len) != 0 || sa.sun_family != AF_UNIX || len <= before || sa.sun_path[0] != '\0' ||
+	    len - before >= SOCK_NAME_MAX)
+		return false;
+	memcpy(out, sa.sun_path + 1, len - before);
+	out[len - before] = '\0';
+	return true;
+}
+
 int
 sock_connect_unix(const char *path, int64_t timeout_ms, struct err *e)
+{
+	return sock_connect_unix_as(NULL, path, timeout_ms, e);
+}
+
+int
+sock_connect_unix_as(const char *name, const char *path, int64_t timeout_ms, struct err *e)
 {
 	struct sockaddr_un sa;
 
@@ -227,7 +263,7 @@ sock_connect_unix(const char *path, int64_t timeout_ms, struct err *e)
 		(void)err_temp(e, "socket: %s", strerror(errno));
 		return -1;
 	}
-	if (!connect_within(fd, (struct sockaddr *)&sa, sizeof sa, timeout_ms)) {
+	if ((name != NULL && !sock_set_name(fd, name)) || !connect_within(fd, (struct sockaddr *)&sa, sizeof sa, timeout_ms)) {
 		(void)err_temp(e, "connect to %s: %s", path, strerror(errno));
 		return fail_close(fd);
 	}

@@ -33,6 +33,12 @@ int	sock_listen_unix(const char *path, int type, int backlog, struct err *e);	/*
 /* Blocking sockets. -1 and *e (with errno kept). timeout_ms 0 = the kernel's. bind_to may be NULL. */
 int	sock_connect_inet(const struct sock_addr *to, const struct sock_addr *bind_to, int64_t timeout_ms, struct err *e);
 int	sock_connect_unix(const char *path, int64_t timeout_ms, struct err *e);
+/* The same by a client that has a name, which the server sees before a single byte was sent. NULL: without. */
+int	sock_connect_unix_as(const char *name, const char *path, int64_t timeout_ms, struct err *e);
+/* Abstract names (unix(7)) of UNIX sockets; a name is text of fewer than SOCK_NAME_MAX bytes. False: errno, or no such name. */
+#define SOCK_NAME_MAX	100
+bool	sock_set_name(int fd, const char *name);
+bool	sock_peer_name(int fd, char out[SOCK_NAME_MAX]);
 
 bool	sock_send_fd(int via, int fd);			/* one byte 'F' travels with it */
 int	sock_receive_fd(int via);			/* -1 on EOF or error */

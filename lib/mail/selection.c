@@ -3,13 +3,18 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <errno.h>
 #include <fnmatch.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/conf.h"
-#include "mail/queue.h"
+#include "io/sock.h"
 #include "mail/selection.h"
 #include "smtp/address.h"
+
+#define CONNECT_MS	10000
 
 static bool
 take_time(const char *option, const char *value, int64_t *out, struct err *e)
@@ -46,6 +51,7 @@ selection_take(struct selection *s, int option, const char *value, struct err *e
 	case SELECT_RECIPIENT: s->recipient = value; return true;
 	case SELECT_DOMAIN: s->domain = value; return true;
 	case SELECT_REASON: s->reason = value; return true;
+	case SELECT_TRANSPORT: s->transport = value; return true;
 	case SELECT_QUEUE: s->queue = value; return true;
 	case SELECT_OLDER: return take_time("--older-than", value, &s->older, e);
 	case SELECT_NEWER: return take_time("--newer-than", value, &s->newer, e);
@@ -98,7 +104,23 @@ selection_has_message(const struct selection *s, const struct view *v, int64_t n
 bool
 selection_needs_recipient(const struct selection *s)
 {
-	return s->recipient != NULL || s->domain != NULL || s->reason != NULL;
+	return s->recipient != NULL || s->domain != NULL || s->reason != NULL || s->transport != NULL;
+}
+
+bool selection_needs_transport(const struct selection *s) { return s->transport != NULL; }
+
+bool
+selection_can_tell_transports(struct err *e)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof path, "private/%s", conf.rewrite_service_name);
+	int fd = sock_connect_unix(path, CONNECT_MS, NULL);
+
+	if (fd < 0)
+		return err_perm(e, "--transport: the mail system must be running (connect to %s: %s)", path, strerror(errno));
+	(void)close(fd);
+	return true;
 }
 
 bool
@@ -107,7 +129,8 @@ selection_has_recipient(const struct selection *s, const struct view_rcpt *r)
 	struct span local, domain;
 
 	(void)address_split(r->address, &local, &domain);
-	return matches(s->recipient, r->address) && matches(s->domain, domain) && matches(s->reason, r->reason);
+	return matches(s->recipient, r->address) && matches(s->domain, domain) && matches(s->reason, r->reason) &&
+	    matches(s->transport, r->transport);
 }
 
 struct question {
@@ -136,19 +159,17 @@ see_recipient(void *arg, const struct view_rcpt *r)
 }
 
 bool
-selection_has_file(const struct selection *s, const char *queue, const char *id, int64_t now)
+selection_has_file(const struct selection *s, const char *queue, const char *id, const char *path, int64_t now)
 {
-	static const struct view_reader reader = { see_message, see_recipient };
+	const struct view_reader reader = { see_message, see_recipient, s->transport != NULL };
 	struct question q = { .s = s, .now = now };
 	struct arena *mem;
-	char path[QUEUE_PATH_MAX];
 
 	if (selection_is_empty(s))
 		return true;
 	if (!matches(s->queue, span_str(queue)))
 		return false;
 	mem = arena_new();
-	queue_path(path, queue, id);
 	(void)view_read(queue, id, path, mem, &reader, &q);
 	arena_free(&mem);
 	return q.yes;

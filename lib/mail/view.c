@@ -15,6 +15,7 @@
 #include "mail/bounce_log.h"
 #include "mail/queue.h"
 #include "mail/rec.h"
+#include "mail/route.h"
 #include "mail/view.h"
 #include "smtp/address.h"
 
@@ -24,6 +25,8 @@ struct reading {
 	struct arena *mem;
 	const char *queue, *id;
 	const struct stat *st;
+	struct routing routing;
+	struct span redirect;
 	struct hash *seen;		/* recipients that a log has shown */
 	int64_t arrival, size;		/* 0 = unknown */
 	bool started;			/* the message itself was shown */
@@ -37,14 +40,28 @@ external(struct span internal, struct arena *mem)
 	return span_printable(address_quote(internal, mem), mem);
 }
 
+/* What is printed as text of another form is not what was in the file, but its domain is. */
+static struct span
+transport(const struct reading *l, struct span address)
+{
+	struct span to = l->redirect.n > 0 ? l->redirect : address_unquote(address, l->mem);
+	struct route route;
+
+	(void)route_recipient(&l->routing, to, l->mem, &route);
+	return route.transport;
+}
+
 static void
 show_recipient(struct reading *l, struct span original, struct span address, const char *log, struct span reason)
 {
-	const struct view_rcpt r = { .original = original, .address = address, .log_class = span_str(log), .reason = reason,
+	struct view_rcpt r = { .original = original, .address = address, .log_class = span_str(log), .reason = reason,
 	    .has_original = true };
 
-	if (!l->enough)
-		l->enough = !l->reader->recipient(l->arg, &r);
+	if (l->enough)
+		return;
+	if (l->reader->transports && strcmp(l->queue, "maildrop") != 0)
+		r.transport = transport(l, address);
+	l->enough = !l->reader->recipient(l->arg, &r);
 }
 
 static bool
@@ -76,6 +93,7 @@ start(struct reading *l, struct span sender)
 	const struct view v = { .queue_name = span_str(l->queue), .queue_id = span_str(l->id),
 	    .sender = sender.n > 0 ? external(sender, l->mem) : span_str(conf.empty_address_recipient),
 	    .time = l->arrival > 0 ? l->arrival : (int64_t)l->st->st_mtime, .size = l->size > 0 ? l->size : (int64_t)l->st->st_size,
+	    .next_attempt = strcmp(l->queue, "deferred") == 0 ? (int64_t)l->st->st_mtime : 0,
 	    .forced_expire = (l->st->st_mode & QUEUE_MODE_EXPIRE) != 0 };
 
 	l->started = true;
@@ -140,6 +158,46 @@ take(struct reading *l, struct rec_reader *reader, const struct rec *r)
 }
 
 static void
+take_routing(struct reading *l, const struct rec *r)
+{
+	struct span name, value;
+	uint64_t n;
+
+	if (r->type == REC_FROM)
+		l->routing.sender = span_copy(r->payload, l->mem);
+	else if (r->type == REC_FILTER)
+		l->routing.filter = span_copy(r->payload, l->mem);
+	else if (r->type == REC_REDIRECT)
+		l->redirect = span_copy(r->payload, l->mem);
+	else if (r->type == REC_ATTR && rec_parse_attr(r->payload, &name, &value) && span_is(name, "trace_flags") &&
+	    span_to_u64(value, &n))
+		l->routing.trace_flags = (unsigned)n;
+}
+
+/* Some of what decides about the transport stands behind the recipients. Damage is left to be found by read_records(). */
+static void
+read_routing(struct reading *l, int fd)
+{
+	struct rec_reader reader;
+	struct rec_size size = {0};
+	struct rec r;
+	struct err e = {0};
+
+	rec_reader_init(&reader, fd, 0);
+	while (rec_next(&reader, &r, &e) && r.type != REC_END) {
+		if (r.type == REC_SIZE)
+			(void)rec_parse_size(r.payload, &size);
+		else if (r.type != REC_MESSAGE)
+			take_routing(l, &r);
+		else if (size.data_size > 0)
+			rec_reader_seek(&reader, reader.at + size.data_size);
+		else
+			break;
+	}
+	rec_reader_free(&reader);
+}
+
+static void
 read_records(struct reading *l, int fd, const char *path)
 {
 	struct rec_reader reader;
@@ -172,6 +230,8 @@ view_read(const char *queue, const char *id, const char *path, struct arena *mem
 	}
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & QUEUE_MODE_READY) == QUEUE_MODE_READY) {
 		l.seen = hash_new();
+		if (reader->transports)
+			read_routing(&l, fd);
 		read_records(&l, fd, path);
 		hash_free(&l.seen, NULL);
 	}

@@ -17,6 +17,7 @@ struct view {
 	struct span queue_name, queue_id;
 	struct span sender;		/* $empty_address_recipient for the null sender */
 	int64_t time, size;		/* arrival, seconds since the epoch; bytes */
+	int64_t next_attempt;		/* deferred: not before that time; 0 = in another queue */
 	bool forced_expire;
 };
 
@@ -24,6 +25,7 @@ struct view_rcpt {
 	struct span original, address;	/* original may be empty */
 	struct span log_class;		/* "defer", "bounce" or "" */
 	struct span reason;		/* may be empty */
+	struct span transport;		/* empty unless a reader wants it, and in maildrop */
 	bool has_original;		/* the source names original recipients at all */
 };
 
@@ -31,6 +33,7 @@ struct view_reader {
 	/* Once, before the recipients. False: that is enough. */
 	bool (*message)(void *arg, const struct view *);
 	bool (*recipient)(void *arg, const struct view_rcpt *);
+	bool transports;		/* name the transport that qmgr(8) would choose now: asks trivial-rewrite(8) */
 };
 
 /* Read path, which is message id of that queue; files that are not complete are passed over. Recipients of the defer

@@ -287,7 +287,19 @@ def kill(i):
         except ProcessLookupError:
             pass
     i.kill_left()
+    # A message that a dying process still has locked is put off for a minute by the reference, and by us.
+    wait_for(lambda: not i.left(), 20, "the end of all processes")
     i.running = False
+
+
+class Missing:
+    """A text that is made when it is needed."""
+
+    def __init__(self, fn):
+        self.fn = fn
+
+    def __str__(self):
+        return str(self.fn())
 
 
 def mode(path):
@@ -321,7 +333,8 @@ def test_killed(direction):
 
             def got():
                 return {r for m in list(sink.messages) for r in m.rcpts}
-            wait_for(lambda: want <= got(), 30, "all acknowledged mail")
+            wait_for(lambda: want <= got(), 30, Missing(lambda: f"all acknowledged mail: {sorted(want - got())[:20]}; queue: "
+                     f"{sorted(b.queue_files().values())[:20]}\n" + "\n".join(b.log_lines()[-40:])))
             # What a killed cleanup had not completed goes later, or never.
             wait_for(lambda: not [p for p in b.queue_files("incoming", "active").values() if mode(p) & 0o100], 30, "an idle queue")
             assert not b.queue_files("corrupt")

@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import threading
 
 import pytest
@@ -79,7 +80,8 @@ def test_what_waits_in_memory(live):
         live.sink.hook = None
         live.set(default_destination_concurrency_limit=None)
         live.flush_queue()
-        live.reload()           # and so the suspension is forgotten
+        live.reload()
+        live.run("postqueue", "--resume", f"[127.0.0.1]:{live.sink.port}", check=True)
     assert arrives(live, "one.test") is True
 
 
@@ -92,3 +94,59 @@ def test_it_ends_by_itself(live):
 def test_mistakes(live, args):
     p = live.run("postqueue", *args)
     assert p.returncode == 69 and "fatal: " in p.stderr
+
+
+def restart(live, how):
+    if how == "reload":
+        before = live.pids("qmgr")
+        live.reload()
+        wait_for(lambda: live.pids("qmgr") and not set(before) & set(live.pids("qmgr")), what="a new queue manager")
+    elif how == "kill":
+        before = live.pids("qmgr")
+        for p in before:
+            os.kill(p, signal.SIGKILL)
+        wait_for(lambda: not set(before) & set(live.pids("qmgr")), what="the end of the queue manager")
+        live.run("postqueue", "-f", check=True)
+        wait_for(lambda: live.pids("qmgr") and not set(before) & set(live.pids("qmgr")), what="a new queue manager")
+    else:
+        live.stop()
+        live.start()
+
+
+@pytest.mark.parametrize("how", ["reload", "stop", "kill"])
+def test_it_outlives_a_restart(live, how):
+    """What is suspended stays so, what was resumed or is over does not; a torn file harms nobody."""
+    kept = f"{live.queue}/saved/qmgr-suspended"
+    told(live, r"suspended until", "--suspend", "One.test", "--for", "1h")
+    told(live, r"suspended until", "--suspend", "two.test", "--for", "1s")
+    told(live, r"suspended until", "--suspend", "three.test", "--for", "1h")
+    told(live, r"three.test is over", "--resume", "three.test")
+    assert os.stat(kept).st_mode & 0o777 == 0o600 and not os.path.exists(kept + ".tmp")
+    wait_for(lambda: arrives(live, "two.test") is True, what="the end of the short one", poll=0.2)
+    with open(kept, "a") as f:
+        f.write("nonsense\n99999999999999999999999 x\n1 past.test\n4000000000 a b\n4000000000 cut")
+    mark = live.mark()
+    restart(live, how)
+    lines = live.wait_log(r"delivery to cut is suspended until", mark)
+    wait_for(lambda: arrives(live, "three.test") is True, what="a delivery")
+    assert arrives(live, "one.test").startswith("delivery to one.test is suspended until ")
+    assert arrives(live, "two.test") is True
+    assert len([x for x in lines if "is passed over" in x]) == 3 and len([x for x in lines if "delivery to cut is suspended" in x]) == 1
+    told(live, r"is over", "--resume", "one.test")
+    told(live, r"is over", "--resume", "cut")
+    assert not os.path.exists(kept)
+    restart(live, how)
+    assert arrives(live, "one.test") is True
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="for the superuser every directory is writable")
+def test_nowhere_to_keep_it(live):
+    os.rename(f"{live.queue}/saved", f"{live.queue}/away")
+    try:
+        mark = live.mark()
+        told(live, r"suspended until", "--suspend", "one.test")
+        live.wait_log(r"qmgr-suspended: .*will be forgotten", mark)
+        assert arrives(live, "one.test") is not True
+    finally:
+        os.rename(f"{live.queue}/away", f"{live.queue}/saved")
+        told(live, r"is over", "--resume", "one.test")

@@ -390,18 +390,25 @@ class Instance:
                 out.append(pid)
         return sorted(out)
 
-    def kill_left(self):
-        """End what still works in this instance's queue directory, by process id."""
+    def left(self):
+        """Processes that work in this instance's queue directory. One that has been killed is no longer among them when it
+        has let its files and locks go."""
+        out = []
         for d in glob.glob("/proc/[0-9]*"):
             try:
-                cwd = os.readlink(d + "/cwd")
+                if os.readlink(d + "/cwd") == self.queue:
+                    out.append(int(d[6:]))
             except OSError:
-                continue
-            if cwd == self.queue:
-                try:
-                    os.kill(int(d[6:]), signal.SIGKILL)
-                except OSError:
-                    pass
+                pass
+        return out
+
+    def kill_left(self):
+        """End what still works in this instance's queue directory, by process id."""
+        for pid in self.left():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
 
     # --- log
 
