@@ -110,19 +110,27 @@ arena_alloc(struct arena *a, size_t n)
 
 size_t arena_used(const struct arena *a) { return a->used; }
 
+/* Into what is left of the block; only a text that does not fit is formatted twice. */
 char *
 arena_printf(struct arena *a, const char *fmt, ...)
 {
+	struct block *b = a->blocks;
+	const size_t room = b->size - b->used;
+	char *p = b->data + b->used;
 	va_list ap;
 
 	va_start(ap, fmt);
-	int n = vsnprintf(NULL, 0, fmt, ap);
+	int n = vsnprintf(p, room, fmt, ap);
 	va_end(ap);
 	assert(n >= 0);
-	char *p = arena_alloc(a, (size_t)n + 1);
+	const size_t need = (size_t)n + 1;
 
+	if (need <= room)
+		return arena_alloc(a, need);
+	memset(p, 0, room);
+	p = arena_alloc(a, need);
 	va_start(ap, fmt);
-	(void)vsnprintf(p, (size_t)n + 1, fmt, ap);
+	(void)vsnprintf(p, need, fmt, ap);
 	va_end(ap);
 	return p;
 }

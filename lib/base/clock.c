@@ -28,6 +28,15 @@ clock_ns(void)
 
 int64_t clock_ms(void) { return clock_ns() / 1000000; }
 
+int64_t
+clock_ms_coarse(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 double
 clock_seconds_between(struct timeval from, struct timeval to)
 {

@@ -13,7 +13,8 @@
 
 struct timeval clock_wall(void);			/* now, since the epoch */
 int64_t	clock_ms(void);					/* monotonic milliseconds */
-int64_t	clock_ns(void);					/* the same in nanoseconds */
+int64_t	clock_ms_coarse(void);				/* the same, up to 10 ms behind, at a tenth of the cost */
+int64_t	clock_ns(void);					/* monotonic nanoseconds */
 double	clock_seconds_between(struct timeval from, struct timeval to);	/* may be negative */
 
 /* "Sat, 21 Nov 2026 01:49:19 +0000 (UTC)" (RFC 5322 3.3, local zone). At least 48 bytes. */

@@ -176,20 +176,19 @@ prepare(struct stream *s, bool reading, int64_t left)
 	return true;
 }
 
-/* What is left of a limit of left ms (0 = none, -1 = used up) since started. */
-static int64_t
-remaining(int64_t left, int64_t started)
-{
-	int64_t r = left - (clock_ms() - started);
-
-	return left <= 0 ? left : r > 0 ? r : -1;
-}
-
-/* The call ended with EAGAIN: is there time for another slice? */
+/* The call ended without success: may it be made again, and with how much time? Each wait that ended empty was a slice. */
 static bool
-may_wait_on(const struct stream *s, int64_t left, int64_t started)
+again(const struct stream *s, int64_t *left)
 {
-	return s->is_socket && (errno == EAGAIN || errno == EWOULDBLOCK) && remaining(left, started) >= 0;
+	const bool interrupted = errno == EINTR;
+
+	if (!interrupted && (!s->is_socket || (errno != EAGAIN && errno != EWOULDBLOCK)))
+		return false;
+	if (s->deadline != 0)
+		*left = time_left(s);
+	else if (*left > 0 && !interrupted)
+		*left = *left > STREAM_SLICE ? *left - STREAM_SLICE : -1;
+	return interrupted || *left >= 0;
 }
 
 static void
@@ -208,10 +207,10 @@ static ssize_t
 raw_read(struct stream *s, void *p, size_t n)
 {
 	ssize_t got;
-	int64_t left = time_left(s), started = clock_ms();
+	int64_t left = time_left(s);
 
 	do {
-		if (!prepare(s, true, remaining(left, started)))
+		if (!prepare(s, true, left))
 			return -1;
 		if (s->transport != NULL)
 			got = s->transport->read(s->ctx, p, n);
@@ -219,7 +218,7 @@ raw_read(struct stream *s, void *p, size_t n)
 			got = recv(s->fd, p, n, 0);
 		else
 			got = read(s->fd, p, n);
-	} while (got < 0 && (errno == EINTR || may_wait_on(s, left, started)));
+	} while (got < 0 && again(s, &left));
 	return got;
 }
 
@@ -227,10 +226,10 @@ static ssize_t
 raw_write(struct stream *s, const void *p, size_t n)
 {
 	ssize_t put;
-	int64_t left = time_left(s), started = clock_ms();
+	int64_t left = time_left(s);
 
 	do {
-		if (!prepare(s, false, remaining(left, started)))
+		if (!prepare(s, false, left))
 			return -1;
 		if (s->transport != NULL)
 			put = s->transport->write(s->ctx, p, n);
@@ -238,7 +237,7 @@ raw_write(struct stream *s, const void *p, size_t n)
 			put = send(s->fd, p, n, MSG_NOSIGNAL | (s->ending ? MSG_MORE : 0));
 		else
 			put = write(s->fd, p, n);
-	} while (put < 0 && (errno == EINTR || may_wait_on(s, left, started)));
+	} while (put < 0 && again(s, &left));
 	return put;
 }
 

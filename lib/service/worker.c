@@ -47,7 +47,7 @@ void
 service_progress(void)
 {
 	if (w.slot != NULL)
-		atomic_store(&w.slot->working_since, clock_ms());
+		atomic_store(&w.slot->working_since, clock_ms_coarse());
 }
 
 bool
