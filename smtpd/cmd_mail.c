@@ -171,6 +171,18 @@ rewrite_context(const struct smtpd *s)
 	return "remote";
 }
 
+bool
+smtpd_path_parse(struct smtpd *s, struct span word, unsigned flags, struct arena *mem, struct smtp_path *out)
+{
+	if (!smtp_path_whole(word))
+		return false;
+	if (smtp_path_parse(word, flags, mem, out))
+		return true;
+	log_warning("Illegal address syntax from %s in %s command: %s", s->client.id, s->server.where,
+	    span_cstr(span_printable(word, s->work), s->work));
+	return false;
+}
+
 /* Everything behind the syntax. False: replied. */
 static bool
 start_mail(struct mail_args *a, struct span word, struct span args)
@@ -182,9 +194,7 @@ start_mail(struct mail_args *a, struct span word, struct span args)
 
 	if (conf.smtputf8_enable && span_find_span(args, SPAN("SMTPUTF8")) < args.n)
 		flags |= SMTP_PATH_UTF8;
-	if (!smtp_path_parse(word, flags, s->tmem, &path)) {
-		log_warning("Illegal address syntax from %s in MAIL command: %s", s->client.id,
-		    span_cstr(span_printable(word, s->work), s->work));
+	if (!smtpd_path_parse(s, word, flags, s->tmem, &path)) {
 		smtp_server_reply(&s->server, "501 5.1.7 Bad sender address syntax");
 		return false;
 	}

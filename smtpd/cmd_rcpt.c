@@ -209,7 +209,7 @@ smtpd_rcpt_resolves(struct smtpd *s, const struct smtp_path *path)
 	if (!smtpd_resolve(s, path->internal, &to) || (to.flags & RESOLVE_ERROR) == 0)
 		return true;		/* trouble is the business of the restrictions */
 	log_warning("Illegal address syntax from %s in %s command: <%s>", s->client.id, s->server.where,
-	    span_cstr(path->external, s->work));
+	    span_cstr(span_printable(path->given, s->work), s->work));
 	smtp_server_reply(&s->server, "501 5.1.3 Bad recipient address syntax");
 	return false;
 }
@@ -240,9 +240,7 @@ cmd_rcpt(struct smtp_server *server, struct span args)
 		smtp_server_reply(server, "450 4.7.1 Error: too many recipients from %s", s->client.address);
 		return false;
 	}
-	if (!smtp_path_parse(word, flags, s->work, &path)) {
-		log_warning("Illegal address syntax from %s in RCPT command: %s", s->client.id,
-		    span_cstr(span_printable(word, s->work), s->work));
+	if (!smtpd_path_parse(s, word, flags, s->work, &path)) {
 		smtp_server_reply(server, "501 5.1.3 Bad recipient address syntax");
 		return false;
 	}

@@ -152,6 +152,7 @@ bool	cmd_starttls(struct smtp_server *, struct span args);
 bool	cmd_auth(struct smtp_server *, struct span args);
 
 /* Routing may find bad syntax that is hidden in the local part: user%bad..domain@here. False: replied and logged. */
+bool	smtpd_path_parse(struct smtpd *, struct span word, unsigned flags, struct arena *, struct smtp_path *);	/* of MAIL and RCPT; warns */
 bool	smtpd_rcpt_resolves(struct smtpd *, const struct smtp_path *);
 
 /* EHLO keywords that can be hidden, and their words in smtpd_discard_ehlo_keywords. */

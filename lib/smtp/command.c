@@ -52,7 +52,43 @@ smtp_take_path(struct span *in, const char *keyword, struct span *path)
 	return true;
 }
 
-/* Comments, any number of '<', and "@a,@b:" at the start. */
+bool
+smtp_path_whole(struct span word)
+{
+	size_t depth = 0, i;
+	bool quoted = false;
+
+	for (i = 0; i < word.n; i++) {
+		if (word.p[i] == '\\')
+			i++;
+		else if (word.p[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && word.p[i] == '<')
+			depth++;
+		else if (!quoted && word.p[i] == '>' && depth > 0)
+			depth--;
+	}
+	return depth == 0 && !quoted && i == word.n;
+}
+
+/* name<address> */
+static struct span
+without_name(struct span word)
+{
+	bool quoted = false;
+
+	for (size_t i = 0; i < word.n; i++) {
+		if (word.p[i] == '\\')
+			i++;
+		else if (word.p[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && word.p[i] == '<')
+			return span_from(word, i);
+	}
+	return word;
+}
+
+/* A name, comments, any number of '<', and "@a,@b:" at the start. */
 static struct span
 without_route(struct span word, bool strict, bool *bracketed, struct span *given)
 {
@@ -61,6 +97,8 @@ without_route(struct span word, bool strict, bool *bracketed, struct span *given
 
 	while (!strict && rest.n > 0 && rest.p[0] == '(' && span_take_until(&rest, ')', &comment))
 		;
+	if (!strict)
+		rest = without_name(rest);
 	*bracketed = span_take_byte(&rest, '<');
 	while (!strict && *bracketed && span_take_byte(&rest, '<'))
 		;

@@ -20,6 +20,9 @@ bool	smtp_take_word(struct span *in, struct span *word);
  * nothing behind the colon; *in is untouched. */
 bool	smtp_take_path(struct span *in, const char *keyword, struct span *path);
 
+/* Quotes and <> of a path word are closed: else it is no path, and nothing to warn of. */
+bool	smtp_path_whole(struct span word);
+
 struct smtp_path {
 	struct span internal;	/* unquoted; "" is the null address */
 	struct span external;	/* quoted where needed, no <> */
@@ -36,7 +39,7 @@ enum smtp_path_flags {
 
 /*
  * The address of a path word (RFC 5321 4.1.2, with the liberties that real clients take): a source route is dropped,
- * comments too; the domain, when there is one, must be a host name or an address literal.
+ * comments and a name before '<' too; the domain, when there is one, must be a host name or an address literal.
  */
 bool	smtp_path_parse(struct span word, unsigned flags, struct arena *mem, struct smtp_path *out);
 

@@ -196,6 +196,8 @@ MAIL FROM:<a@example.com> FOO|MAIL FROM:<a@example.com> size=10 body=7bit|MAIL F
 MAIL FROM:<"a@example.com>|MAIL FROM:<a@example.com>>|MAIL FROM:<<a@example.com>>|MAIL FROM:<a@[1.2.3.4>|MAIL FROM:<a@example.com.>|MAIL FROM:<.a@example.com>
 MAIL FROM:<a.@example.com>|MAIL FROM:<a@.example.com>|MAIL FROM:<a@127.0.0.1>|MAIL FROM:<a!b>|MAIL FROM:<b!a@example.com>|MAIL FROM:<a%b@example.com>
 MAIL FROM:<a,b@example.com>|MAIL FROM:<a;b@example.com>|MAIL FROM:<a:b@example.com>|MAIL FROM:<a@example.com>  SIZE=1|MAIL  FROM:<a@example.com>|MAIL FROM :<a@example.com>
+MAIL FROM:<<a@example.com>|MAIL FROM:<a@example.com><|MAIL FROM:<a@example.com>< >|MAIL FROM:<a<b>@example.com>|MAIL FROM:x<a@example.com|MAIL FROM:x<a@example.com>
+MAIL FROM:<(<)a@example.com>|MAIL FROM:< a@example.com|MAIL FROM:<@x,@y:a@example.com|MAIL FROM:<"a b|MAIL FROM:"a b"@example.com|MAIL FROM:"a b"|MAIL FROM:<a\\|MAIL FROM:"x<"<a@example.com>
 MAIL FROM:<"">|MAIL FROM:<""@example.com>|MAIL FROM:<a\\b@example.com>|MAIL FROM:<group:a@example.com;>
 """
 RCPT = """
@@ -211,6 +213,7 @@ RCPT TO:<phalice@localhost> ORCPT=rfc822;a+4|RCPT TO:<phalice@localhost> ORCPT=r
 RCPT TO:<phalice@localhost> <phbob@localhost>|RCPT TO:<a b@localhost>|RCPT TO:<a@>|RCPT TO:<@localhost>|RCPT TO:<a@-x.test>|RCPT TO:<ü@localhost>|RCPT TO:<x@far.test>
 RCPT TO:<u1@relay.test.>|RCPT TO:<u1@sub.relay.test>|RCPT TO:<moved@localhost>|RCPT TO:<x@error.test>|RCPT TO:<x@retry.test>|RCPT TO:<phalice@mail.example.test>
 RCPT TO:<phalice@localhost.example.test>|RCPT TO:<"ph alice"@localhost>|RCPT TO:<phalice@Localhost>|RCPT TO:<double-bounce@localhost>|RCPT TO:<MAILER-DAEMON@localhost>|RCPT TO:<root>
+RCPT TO:<<phalice@localhost>|RCPT TO:x<phalice@localhost>|RCPT TO:"phalice"|RCPT TO:<"phalice|RCPT TO:<phalice@localhost><|RCPT TO:x<phalice@localhost
 RCPT TO:<phalice@[127.0.0.2]>|RCPT TO:<a@[1.2.3]>|RCPT TO:<a@1.2.3.4>|RCPT TO:<"a@b"@localhost>|RCPT TO:<a@b@localhost>|RCPT TO:<phalice@mbox.test>|rcpt to : <x>
 """
 ACCESS = ("ok relay digits dunno phalice phbob rej57 t550 t552 t450 t451 t599 t421 t521 bad1 bad2 defer defer2 defer3 dip dip2 dir "
@@ -255,6 +258,18 @@ def test_content_checks(road, line):
         out = dialogue(instance.port(), ["EHLO x", "MAIL FROM:<a@example.com>", "RCPT TO:<u1@discard.test>", "DATA",
                                          (line + "\r\n\r\nbody\r\n.\r\n").encode(), "QUIT"])
         return instance.normal().lines(out)
+    road.compare(run)
+
+
+PATHS = ("<bad", "<a b@c>", "<a@b><", "<a@b>< >", "<<a@b>", "<a<b>@c>", "x<a@b", "<(<)a@b>", '"a b', '<"a', "<a\\", "<a>x", "<a@b x>", "<@>", "<a@b SIZE=3")
+
+
+def test_path_warnings(road):
+    """What is no path at all is refused without a word in the log."""
+    def run(instance):
+        mark = instance.mark()
+        out = dialogue(instance.port(), ["EHLO x", *[f"MAIL FROM:{p}" for p in PATHS], "MAIL FROM:<a@example.com>", *[f"RCPT TO:{p}" for p in PATHS], "QUIT"])
+        return out[2:], [line.split("warning: ")[1] for line in instance.log_lines(mark) if "Illegal address" in line]
     road.compare(run)
 
 

@@ -56,6 +56,7 @@ test_paths(void **state)
 		{ "FROM:<a,b@c>", NULL, false },
 		{ "FROM:<<a@b>>", "a@b", false },
 		{ "FROM:<a(comment)@b.test>", "a@b.test", false },
+		{ "FROM:name<a@b.test>", "a@b.test", false },
 	};
 
 	(void)state;
