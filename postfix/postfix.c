@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/vec.h"
 #include "conf/conf.h"
+#include "conf/own_address.h"
 #include "conf/environment.h"
 #include "config.h"
 #include "postfix/postfix.h"
@@ -253,6 +254,18 @@ run_command(char *const argv[])
 	    "set-permissions, upgrade-configuration, logrotate, tls, non-bdb)", name);
 }
 
+/* Postfix refuses every command then; ours those that begin something. */
+static void
+check_interfaces(const char *command)
+{
+	static const char *const beginning[] = { "start", "start-fg", "reload", "check" };
+	struct err e = {0};
+
+	for (size_t i = 0; i < sizeof beginning / sizeof beginning[0]; i++)
+		if (strcmp(command, beginning[i]) == 0 && !own_addresses_are_local(conf.inet_interfaces, conf.inet_protocols, &e))
+			log_fatal("%s", e.text);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -271,6 +284,8 @@ main(int argc, char **argv)
 	logging_configured("postfix");
 	log_set_postlog_fallback(conf.maillog_file);
 	log_set_tag("postfix");
+	if (argv[optind] != NULL)
+		check_interfaces(argv[optind]);
 	say_old_level();
 	command_program_directory = span_strdup(span_str(conf.command_directory));
 	program_directory = span_strdup(span_str(conf.daemon_directory));

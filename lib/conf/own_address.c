@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
@@ -97,21 +98,31 @@ add_interfaces(const struct ifaddrs *all, const struct wanted *w, bool loopback_
 	}
 }
 
+static const struct ifaddrs *
+has_interface(const struct ifaddrs *all, int family, const unsigned char want[16])
+{
+	unsigned char have[16];
+
+	for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
+		if (i->ifa_addr == NULL || i->ifa_addr->sa_family != family)
+			continue;
+		get_bytes(i->ifa_addr, have);
+		if (memcmp(want, have, 16) == 0)
+			return i;
+	}
+	return NULL;
+}
+
 /* The mask of a named address is that of the interface which has it. */
 static const struct sockaddr *
 mask_of(const struct ifaddrs *all, const struct sockaddr *sa)
 {
-	unsigned char want[16], have[16];
+	unsigned char bytes[16];
+	const struct ifaddrs *i;
 
-	get_bytes(sa, want);
-	for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
-		if (i->ifa_addr == NULL || i->ifa_addr->sa_family != sa->sa_family)
-			continue;
-		get_bytes(i->ifa_addr, have);
-		if (memcmp(want, have, 16) == 0)
-			return i->ifa_netmask;
-	}
-	return NULL;
+	get_bytes(sa, bytes);
+	i = has_interface(all, sa->sa_family, bytes);
+	return i == NULL ? NULL : i->ifa_netmask;
 }
 
 static bool
@@ -180,5 +191,28 @@ own_addresses(const char *interfaces, const char *protocols, const struct own_ad
 		freeifaddrs(all);
 	*list = found.p;
 	*n = found.n;
+	return ok;
+}
+
+bool
+own_addresses_are_local(const char *interfaces, const char *protocols, struct err *e)
+{
+	const struct own_address *list;
+	struct ifaddrs *all = NULL;
+	char text[INET6_ADDRSTRLEN];
+	bool ok = true;
+	size_t n;
+
+	if (!own_addresses(interfaces, protocols, &list, &n, e))
+		return false;
+	if (getifaddrs(&all) != 0)
+		return true;		/* nothing to compare with */
+	for (size_t i = 0; ok && i < n; i++) {
+		if (has_interface(all, list[i].family, list[i].bytes))
+			continue;
+		(void)inet_ntop(list[i].family, list[i].bytes, text, sizeof text);
+		ok = err_perm(e, "parameter inet_interfaces: no local interface found for %s", text);
+	}
+	freeifaddrs(all);
 	return ok;
 }

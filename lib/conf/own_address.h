@@ -24,6 +24,8 @@ struct own_address {
  * Error: "config variable inet_interfaces: host not found: X" or the text for a bad inet_protocols word. */
 bool	own_addresses(const char *inet_interfaces, const char *inet_protocols, const struct own_address **list,
 	    size_t *n, struct err *);
+/* Each of them is that of an interface here: "parameter inet_interfaces: no local interface found for ..." */
+bool	own_addresses_are_local(const char *inet_interfaces, const char *inet_protocols, struct err *);
 
 /* Which of "ipv4", "ipv6", "all" stand in inet_protocols. */
 bool	inet_protocols_parse(const char *value, bool *ipv4, bool *ipv6, struct err *);
