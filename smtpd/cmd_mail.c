@@ -180,6 +180,8 @@ start_mail(struct mail_args *a, struct span word, struct span args)
 	unsigned flags = SMTP_PATH_NULL | (conf.strict_rfc821_envelopes ? SMTP_PATH_STRICT : 0u);
 	const char *reply;
 
+	if (s->stand_alone)
+		flags |= SMTP_PATH_ANY_DOMAIN;
 	if (conf.smtputf8_enable && span_find_span(args, SPAN("SMTPUTF8")) < args.n)
 		flags |= SMTP_PATH_UTF8;
 	if (!smtp_path_parse(word, flags, s->tmem, &path)) {

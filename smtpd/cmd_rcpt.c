@@ -206,7 +206,7 @@ smtpd_rcpt_resolves(struct smtpd *s, const struct smtp_path *path)
 {
 	struct resolved to;
 
-	if (!smtpd_resolve(s, path->internal, &to) || (to.flags & RESOLVE_ERROR) == 0)
+	if (s->stand_alone || !smtpd_resolve(s, path->internal, &to) || (to.flags & RESOLVE_ERROR) == 0)
 		return true;		/* trouble is the business of the restrictions */
 	log_warning("Illegal address syntax from %s in %s command: <%s>", s->client.id, s->server.where,
 	    span_cstr(path->external, s->work));
@@ -232,6 +232,8 @@ cmd_rcpt(struct smtp_server *server, struct span args)
 		smtp_server_reply(server, "503 5.5.1 Error: RCPT after BDAT");
 		return false;
 	}
+	if (s->stand_alone)
+		flags |= SMTP_PATH_ANY_DOMAIN;
 	if (!smtp_take_path(&args, "TO", &word)) {
 		smtp_server_reply(server, "501 5.5.4 Syntax: RCPT TO:<address>");
 		return false;

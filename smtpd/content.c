@@ -74,6 +74,15 @@ put_origin(struct smtpd *s)
 	attr(s, "log_protocol_name", given ? o->protocol : s->protocol);
 }
 
+/* For maildrop: what a user may say. */
+static void
+put_own_envelope(struct smtpd *s)
+{
+	cleanup_rec(s->cleanup, REC_FROM, s->sender);
+	attr(s, "encoding", s->encoding);
+	put_recipients(s);
+}
+
 /* In the order of other queue files that came in by SMTP. */
 static void
 put_envelope(struct smtpd *s)
@@ -157,7 +166,9 @@ smtpd_content_start(struct smtpd *s)
 
 	if (reply != NULL)
 		return reply;
-	if (s->cleanup != NULL)
+	if (s->cleanup != NULL && s->stand_alone)
+		put_own_envelope(s);
+	else if (s->cleanup != NULL)
 		put_envelope(s);
 	(void)put_text(s, buf_view(&s->actions.prepend));
 	if (s->filter == NULL || !s->origin.given)

@@ -60,7 +60,7 @@ struct rules {
 };
 
 /* --- restrict.c --- */
-void	restrict_init(void);		/* compile all lists; log_fatal on unsafe ones */
+void	restrict_init(bool stand_alone);	/* stand_alone: there is nothing to protect from open relaying */		/* compile all lists; log_fatal on unsafe ones */
 const struct restriction *restriction_find(struct span name);
 struct rules *rules_parse(const char *text, bool with_tables);
 void	rules_free(struct rules **);

@@ -5,8 +5,10 @@
  * SPDX-License-Identifier: ISC
  */
 #include <poll.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -25,6 +27,7 @@
 static struct match *event_exceptions, *bare_lf_exclusions;
 static struct maps *forbidden_tables, *command_filter;
 static struct span forbidden_words, noop_words;
+static bool stand_alone;		/* sendmail -bs of somebody who is not the mail owner */
 
 /* In the order of the disconnect line. */
 static const struct smtp_command commands[] = {
@@ -264,6 +267,8 @@ bad_pipelining(struct smtp_server *server, struct span input)
 		log_warning("%s: request longer than %d: %s...", s->client.id, conf.line_length_limit,
 		    escaped(buf_view(&server->line), s->work));
 	} else {
+		if (s->stand_alone)
+			return false;
 		log_info("improper command pipelining after %s from %s: %s", server->where, s->client.id, escaped(input, s->work));
 		if (!conf.smtpd_forbid_unauth_pipelining)
 			return false;
@@ -391,9 +396,9 @@ set_rights(struct smtpd *s)
 	smtpd_client_set_id(s);
 	set_bare_lf_policy(s);
 	smtpd_ehlo_hide(s);
-	s->may_xclient = smtpd_may_xclient(s);
-	s->may_xverp = smtpd_may_xverp(s);
-	s->trusted_events = s->may_xclient ||
+	s->may_xclient = !s->stand_alone && smtpd_may_xclient(s);
+	s->may_xverp = !s->stand_alone && smtpd_may_xverp(s);
+	s->trusted_events = s->may_xclient || s->stand_alone ||
 	    match_host(event_exceptions, span_str(s->client.name), span_str(s->client.address)) == MATCH_YES;
 }
 
@@ -432,7 +437,7 @@ smtpd_restart(struct smtpd *s)
 static bool
 speaks_too_early(struct smtpd *s)
 {
-	return stream_input_ready(s->peer, 0) && conf.smtpd_forbid_unauth_pipelining &&
+	return !s->stand_alone && stream_input_ready(s->peer, 0) && conf.smtpd_forbid_unauth_pipelining &&
 	    (stream_buffered(s->peer).n > 0 || stream_fill(s->peer)) && bad_pipelining(&s->server, stream_buffered(s->peer));
 }
 
@@ -464,6 +469,7 @@ smtpd_serve(struct session *session)
 	const char *why = NULL;
 	bool known;
 
+	s.stand_alone = stand_alone;
 	s.work = arena_new();
 	s.tmem = arena_new();
 	smtp_server_init(&s.server, &ops, &s);
@@ -475,7 +481,7 @@ smtpd_serve(struct session *session)
 	smtpd_client_find(&s, session);
 	log_info("connect from %s", s.client.id);
 	set_rights(&s);
-	s.may_xforward = smtpd_may_xforward(&s);
+	s.may_xforward = !stand_alone && smtpd_may_xforward(&s);
 	if (!known)
 		smtp_server_reply(&s.server, "421 4.3.0 %s Server local error", conf.myhostname);
 	else if (!speaks_too_early(&s) && greet(&s))
@@ -509,9 +515,34 @@ split_forbidden(void)
 	buf_free(&tables);
 }
 
+static bool
+is_mail_owner(void)
+{
+	const struct passwd *pw = getpwnam(conf.mail_owner);
+
+	return pw != NULL && pw->pw_uid == geteuid();
+}
+
+/* A user who runs this program could as well run postdrop. The tables may be beyond a user's reach, too. */
+static void
+no_access_control(void)
+{
+	const char **const none[] = { &conf.smtpd_client_restrictions, &conf.smtpd_helo_restrictions, &conf.smtpd_sender_restrictions,
+	    &conf.smtpd_relay_restrictions, &conf.smtpd_recipient_restrictions, &conf.smtpd_data_restrictions,
+	    &conf.smtpd_end_of_data_restrictions, &conf.smtpd_etrn_restrictions, &conf.smtpd_restriction_classes,
+	    &conf.local_recipient_maps, &conf.relay_recipient_maps, &conf.smtpd_proxy_filter };
+
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+		*none[i] = "";
+	conf.smtpd_reject_unlisted_recipient = conf.smtpd_reject_unlisted_sender = false;
+}
+
 static void
 smtpd_init(void)
 {
+	stand_alone = service_env.stand_alone && !is_mail_owner();
+	if (stand_alone)
+		no_access_control();
 	dns_prepare();
 	(void)smtpd_client_is_own(&(struct smtpd){ .client.peer = "" });	/* reads the interfaces now */
 	event_exceptions = match_open(MATCH_HOST, "smtpd_client_event_limit_exceptions", conf.smtpd_client_event_limit_exceptions, NULL);
@@ -528,7 +559,7 @@ smtpd_init(void)
 	rbl_reply_init();
 	recipient_init();
 	flush_prepare();
-	restrict_init();
+	restrict_init(stand_alone);
 }
 
 static const struct service smtpd_service = {

@@ -67,6 +67,7 @@ struct smtpd {
 	const char *sasl_method, *sasl_username;	/* NULL: not authenticated */
 	unsigned ehlo_hidden;		/* EHLO_* bits that are not announced */
 	bool may_xclient, may_xforward, may_xverp;
+	bool stand_alone;		/* a user's own: no access control, mail goes to maildrop */
 	bool trusted_events;		/* no rate limits for this client */
 	bool forbid_bare_lf, note_bare_lf, reject_bare_lf, saw_bare_lf;
 	const char *denied;		/* reply of a rejected CONNECT (smtpd_delay_reject = no) */

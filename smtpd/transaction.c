@@ -102,7 +102,7 @@ smtpd_mail_open(struct smtpd *s)
 {
 	struct err e = {0};
 
-	s->cleanup = cleanup_start(cleanup_flags(s), &e);
+	s->cleanup = s->stand_alone ? cleanup_start_maildrop(&e) : cleanup_start(cleanup_flags(s), &e);
 	if (s->cleanup == NULL) {
 		log_warning("%s", e.text);
 		smtp_server_reply(&s->server, "451 4.3.0 Error: queue file write error");
