@@ -58,6 +58,7 @@ cmd_etrn(struct smtp_server *server, struct span args)
 		s->etrn = NULL;
 		return refuse(server, "501 Error: invalid parameter syntax");
 	}
+	smtpd_trouble(s, 0);
 	reply = check_etrn(s);
 	if (reply == NULL)
 		queue_for(s, server);

@@ -201,13 +201,14 @@ start_mail(struct mail_args *a, struct span word, struct span args)
 	s->in_mail = true;
 	if (conf.message_size_limit > 0 && s->announced_size > conf.message_size_limit) {
 		reply = "552 5.3.4 Message size exceeds fixed limit";
+		smtpd_trouble(s, TROUBLE_POLICY);
 		smtpd_log_event(s, "reject", reply);
 	} else if (!conf.smtpd_delay_reject && (reply = check_mail(s)) != NULL) {
 		;
 	} else if (conf.strict_smtputf8 && !s->smtputf8 && !span_is_ascii(s->sender)) {
 		reply = "553 5.6.7 Must declare SMTPUTF8 to send unicode address";
-	} else {
-		reply = smtpd_check_space(s);
+	} else if ((reply = smtpd_check_space(s)) != NULL) {
+		smtpd_trouble(s, TROUBLE_RESOURCE);
 	}
 	if (reply == NULL)
 		return true;
@@ -241,6 +242,7 @@ cmd_mail(struct smtp_server *server, struct span args)
 		return false;
 	}
 	if (smtpd_rate_exceeded(s, SMTPD_EVENT_MAIL)) {
+		smtpd_trouble(s, TROUBLE_POLICY);
 		smtp_server_reply(server, "450 4.7.1 Error: too much mail from %s", s->client.address);
 		return false;
 	}

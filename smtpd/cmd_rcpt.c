@@ -151,6 +151,7 @@ take_params(struct smtpd *s, struct span args, struct smtpd_rcpt *rcpt)
 static bool
 too_many(struct smtpd *s)
 {
+	smtpd_trouble(s, TROUBLE_POLICY);
 	smtp_server_reply(&s->server, "452 4.5.3 Error: too many recipients");
 	return s->overshoot++ < (size_t)conf.smtpd_recipient_overshoot_limit;
 }
@@ -239,6 +240,7 @@ cmd_rcpt(struct smtp_server *server, struct span args)
 		return false;
 	}
 	if (smtpd_rate_exceeded(s, SMTPD_EVENT_RCPT)) {
+		smtpd_trouble(s, TROUBLE_POLICY);
 		smtp_server_reply(server, "450 4.7.1 Error: too many recipients from %s", s->client.address);
 		return false;
 	}

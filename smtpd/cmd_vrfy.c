@@ -37,6 +37,7 @@ cmd_vrfy(struct smtp_server *server, struct span args)
 			return refuse(server, "501 5.1.3 Bad recipient address syntax");
 	}
 	if (smtpd_rate_exceeded(s, SMTPD_EVENT_RCPT)) {
+		smtpd_trouble(s, TROUBLE_POLICY);
 		smtp_server_reply(server, "450 4.7.1 Error: too many recipients from %s", s->client.address);
 		return false;
 	}

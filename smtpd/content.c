@@ -260,6 +260,20 @@ queued_reply(struct smtpd *s, const char *id)
 	return arena_printf(s->work, "250 2.0.0 Ok: queued as %s", id);
 }
 
+static unsigned
+trouble_of(unsigned status)
+{
+	static const struct { unsigned status, trouble; } rows[] = {
+		{ CLEANUP_STAT_BAD, TROUBLE_SOFTWARE }, { CLEANUP_STAT_RCPT | CLEANUP_STAT_HOPS | CLEANUP_STAT_SIZE, TROUBLE_BOUNCE },
+		{ CLEANUP_STAT_CONT | CLEANUP_STAT_NOPERM | CLEANUP_STAT_DEFER, TROUBLE_POLICY }, { CLEANUP_STAT_WRITE, TROUBLE_RESOURCE },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if ((rows[i].status & status) != 0)
+			return rows[i].trouble;
+	return 0;
+}
+
 /* cleanup's verdict as a reply. */
 static const char *
 verdict_reply(struct smtpd *s, unsigned status, struct span reason)
@@ -287,6 +301,7 @@ reject_at_end(struct smtpd *s)
 		    conf.myhostname);
 	}
 	if (s->content_status != 0) {
+		smtpd_trouble(s, trouble_of(s->content_status));
 		const struct cleanup_verdict *v = cleanup_verdict(s->content_status);
 
 		return arena_printf(s->work, "%d %s Error: %s", v->smtp_code, v->dsn, v->text);
@@ -312,9 +327,12 @@ finish(struct smtpd *s)
 	} else if (reply == NULL) {
 		put_actions(s);
 		status = cleanup_finish(&s->cleanup, s->work, &reason);
+		smtpd_trouble(s, trouble_of(status));
 		reply = status == 0 ? queued_reply(s, id) : verdict_reply(s, status, reason);
 	}
 	smtp_server_reply(&s->server, "%s", reply);
+	if (reply[0] == '2')
+		s->trouble = 0;
 	return reply[0] == '2';
 }
 
@@ -363,5 +381,6 @@ smtpd_content_end(struct smtp_server *server)
 		return ok;
 	server->where = "END-OF-MESSAGE";
 	smtpd_mail_reset(s);
+	smtpd_history_flush(s);
 	return ok;
 }

@@ -211,6 +211,7 @@ command_line(struct smtp_server *server, struct span *line)
 		if (s->reject_bare_lf)
 			return reject_bare_lf(s);
 	}
+	smtpd_history_input(s, *line);
 	filter_command(s, line);
 	rest = *line;
 	(void)span_take_word(&rest, " \t\r\n\v\f", &word);
@@ -233,6 +234,7 @@ command_line(struct smtp_server *server, struct span *line)
 		server->unknown++;
 		server->command = NULL;
 		server->where = "UNKNOWN";
+		smtpd_trouble(s, 0);
 		log_warning("non-SMTP command from %s: %s", s->client.id, escaped(*line, s->work));
 		smtp_server_reply(server, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 		smtp_server_close(server);
@@ -240,6 +242,7 @@ command_line(struct smtp_server *server, struct span *line)
 	}
 	if (s->denied == NULL || span_iis(word, "QUIT"))
 		return true;
+	smtpd_trouble(s, 0);
 	server->errors++;
 	if (known != NULL)
 		server->total[known - commands]++;
@@ -273,6 +276,7 @@ bad_pipelining(struct smtp_server *server, struct span input)
 		if (!conf.smtpd_forbid_unauth_pipelining)
 			return false;
 	}
+	smtpd_trouble(s, 0);
 	smtp_server_reply(server, "554 5.5.0 Error: SMTP protocol synchronization");
 	smtp_server_close(server);
 	return true;
@@ -284,6 +288,7 @@ edit_reply(struct smtp_server *server, struct buf *text)
 	struct smtpd *s = smtpd_of(server);
 
 	reply_edit(s, text);
+	smtpd_history_output(s, buf_view(text));
 	if (!smtp_server_tarpit(server))
 		return;
 	if (server->out.n > 0) {
@@ -355,6 +360,7 @@ converse(struct smtpd *s)
 			return NULL;
 		}
 		if (s->server.mode == SMTP_SERVER_COMMAND && s->server.errors >= (unsigned)conf.smtpd_hard_error_limit) {
+			smtpd_trouble(s, 0);
 			smtp_server_reply(&s->server, "421 4.7.0 %s Error: too many errors", conf.myhostname);
 			(void)send_replies(s);
 			return "too many errors";
@@ -371,6 +377,7 @@ converse(struct smtpd *s)
 			return "lost connection";
 		stream_clear_timeout(s->peer);
 		stream_set_deadline(s->peer, 0);
+		smtpd_trouble(s, 0);
 		smtp_server_reply(&s->server, "421 4.4.2 %s Error: timeout exceeded", conf.myhostname);
 		(void)send_replies(s);
 		return "timeout";
@@ -409,6 +416,7 @@ greet(struct smtpd *s)
 	const char *reply;
 
 	if (smtpd_rate_exceeded(s, SMTPD_EVENT_CONNECT)) {
+		smtpd_trouble(s, TROUBLE_POLICY);
 		smtp_server_reply(&s->server, "421 4.7.0 %s Error: too many connections from %s", conf.myhostname, s->client.address);
 		return false;
 	}
@@ -454,6 +462,8 @@ log_end(struct smtpd *s, const char *why)
 	}
 	if (why != NULL && (s->server.mode == SMTP_SERVER_DATA || s->server.mode == SMTP_SERVER_CHUNK))
 		s->server.total[s->server.command - commands]++;
+	smtpd_mail_reset(s);
+	smtpd_history_end(s, why);
 	buf_reset(&b);
 	smtp_server_statistics(&s->server, &b);
 	if (s->note_bare_lf && s->saw_bare_lf)
@@ -489,7 +499,6 @@ smtpd_serve(struct session *session)
 	(void)send_replies(&s);
 	log_end(&s, why);
 	(void)smtpd_rate_exceeded(&s, SMTPD_EVENT_DISCONNECT);
-	smtpd_mail_reset(&s);
 	smtp_server_free(&s.server);
 	arena_free(&s.work);
 	arena_free(&s.tmem);

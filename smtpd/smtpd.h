@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "mail/cleanup_client.h"
+#include "mail/postmaster.h"
 #include "net/dns.h"
 #include "service/service.h"
 #include "smtp/command.h"
@@ -108,6 +109,10 @@ struct smtpd {
 	unsigned recursion;
 	bool rcpt_checked, sender_checked;
 	const char *reply;		/* of the last reject */
+
+	struct transcript history;
+	unsigned trouble;		/* TROUBLE_* since the history was begun */
+	bool trouble_known;		/* ... of this command */
 };
 
 struct smtpd *smtpd_of(struct smtp_server *);
@@ -123,6 +128,14 @@ void	smtpd_restart(struct smtpd *);
 
 /* Input for the log: bytes outside ASCII text as \r, \n, \ooo; at most max bytes of it. */
 const char *smtpd_escaped(struct span in, size_t max, struct arena *);
+
+/* history.c: the postmaster's transcript */
+void	smtpd_trouble(struct smtpd *, unsigned bits);	/* what a refusal of this command is; without it: a protocol error */
+void	smtpd_history_input(struct smtpd *, struct span line);
+void	smtpd_history_output(struct smtpd *, struct span text);
+/* A long one is sent, if need be, and begun anew: at HELO, RSET and end of data. */
+void	smtpd_history_flush(struct smtpd *);
+void	smtpd_history_end(struct smtpd *, const char *reason);
 
 /* upstream.c */
 void	smtpd_upstream_init(void);

@@ -4,15 +4,12 @@
  * SPDX-License-Identifier: ISC
  */
 #include <string.h>
-#include <sys/statvfs.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "mail/space.h"
 #include "smtpd/filter.h"
 #include "smtpd/smtpd.h"
-
-#define SPACE_CHECK_MS	1000		/* free space is asked for at most once in this time */
 
 void
 smtpd_mail_reset(struct smtpd *s)
@@ -105,6 +102,7 @@ smtpd_mail_open(struct smtpd *s)
 	s->cleanup = s->stand_alone ? cleanup_start_maildrop(&e) : cleanup_start(cleanup_flags(s), &e);
 	if (s->cleanup == NULL) {
 		log_warning("%s", e.text);
+		smtpd_trouble(s, TROUBLE_RESOURCE);
 		smtp_server_reply(&s->server, "451 4.3.0 Error: queue file write error");
 		return false;
 	}
@@ -131,22 +129,10 @@ const char *
 smtpd_check_space(struct smtpd *s)
 {
 	static const char reply[] = "452 4.3.1 Insufficient system storage";
-	static int64_t asked_at;
-	static uint64_t available;
-	struct statvfs v;
-	const char *why = NULL;
+	uint64_t available;
+	const char *why = space_missing(&available);
 	bool in_mail = s->in_mail;
 
-	if (asked_at == 0 || clock_ms() - asked_at > SPACE_CHECK_MS) {
-		if (statvfs(".", &v) != 0)
-			return NULL;
-		available = (uint64_t)v.f_bavail * v.f_frsize;
-		asked_at = clock_ms();
-	}
-	if (conf.queue_minfree > 0 && available < (uint64_t)conf.queue_minfree)
-		why = "queue_minfree";
-	else if (available / 3 * 2 < (uint64_t)conf.message_size_limit)
-		why = "1.5*message size limit";
 	if (why == NULL)
 		return NULL;
 	s->in_mail = false;		/* this line has no from= */
