@@ -127,7 +127,7 @@ write_letter(const struct letter *l, struct cleanup_client *c, struct arena *mem
 	buf_span(&out, buf_view(&l->transcript->text));
 	if (l->reason != NULL)
 		buf_printf(&out, "\nSession aborted, reason: %s\n", l->reason);
-	else
+	else if (l->lead == NULL)
 		buf_str(&out, "\n");
 	buf_str(&out, "\nFor other details, see the local mail logfile\n");
 	ok = cleanup_text(c, buf_view(&out));
