@@ -258,6 +258,10 @@ cmd_mail(struct smtp_server *server, struct span args)
 	s->instance = arena_printf(s->tmem, "%x.%lx.%lx.%x", (unsigned)getpid(), (unsigned long)s->arrival.tv_sec,
 	    (unsigned long)s->arrival.tv_usec, transactions++);
 	s->rewrite_context = s->origin.rewrite_context != NULL ? s->origin.rewrite_context : rewrite_context(s);
+	if (!conf.smtpd_delay_open_until_valid_rcpt && !smtpd_mail_open(s)) {
+		smtpd_mail_reset(s);
+		return false;
+	}
 	smtp_server_reply(server, "250 2.1.0 Ok");
 	return true;
 }

@@ -156,22 +156,6 @@ too_many(struct smtpd *s)
 	return s->overshoot++ < (size_t)conf.smtpd_recipient_overshoot_limit;
 }
 
-/* The queue file, or the filter: NULL, or the reply. */
-static const char *
-open_way(struct smtpd *s, struct span args)
-{
-	const char *reply;
-
-	if (!filter_wanted())
-		return s->cleanup != NULL || smtpd_mail_open(s) ? NULL : "";
-	if (s->filter == NULL) {
-		if ((reply = filter_open(s)) != NULL)
-			return reply;
-		smtpd_log_client(s);
-	}
-	return filter_rcpt(s, args);
-}
-
 static bool
 accept_rcpt(struct smtpd *s, const struct smtp_path *path, struct smtpd_rcpt *rcpt, struct span args)
 {
@@ -188,9 +172,10 @@ accept_rcpt(struct smtpd *s, const struct smtp_path *path, struct smtpd_rcpt *rc
 		smtp_server_reply(&s->server, "%s", reply);
 		return false;
 	}
-	if ((reply = open_way(s, args)) != NULL) {
-		if (*reply != '\0')
-			smtp_server_reply(&s->server, "%s", reply);
+	if (!smtpd_mail_open(s))
+		return false;
+	if (s->filter != NULL && (reply = filter_rcpt(s, args)) != NULL) {
+		smtp_server_reply(&s->server, "%s", reply);
 		return false;
 	}
 	rcpt->address = verify_is_sender(path->internal) ? verify_stable_sender(s->tmem) : span_copy(path->internal, s->tmem);

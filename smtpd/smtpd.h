@@ -203,7 +203,7 @@ const char *reply_safe(struct smtpd *, const char *value);
 
 /* transaction.c */
 void	smtpd_mail_reset(struct smtpd *);	/* drops the message, if any */
-bool	smtpd_mail_open(struct smtpd *);	/* queue file; false: replied and logged */
+bool	smtpd_mail_open(struct smtpd *);	/* queue file or filter, once; false: replied and logged */
 void	smtpd_log_client(struct smtpd *);	/* "QID: client=..." */
 const char *smtpd_origin_text(struct smtpd *);	/* "name[address]" of the origin, or "unknown" */
 void	smtpd_add_rcpt(struct smtpd *, const struct smtpd_rcpt *);

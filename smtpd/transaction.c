@@ -94,11 +94,27 @@ smtpd_origin_text(struct smtpd *s)
 	return arena_printf(s->work, "%s[%s]", o->name, o->address);
 }
 
+static bool
+open_filter(struct smtpd *s)
+{
+	const char *reply = filter_open(s);
+
+	if (reply != NULL)
+		smtp_server_reply(&s->server, "%s", reply);
+	else
+		smtpd_log_client(s);
+	return reply == NULL;
+}
+
 bool
 smtpd_mail_open(struct smtpd *s)
 {
 	struct err e = {0};
 
+	if (s->cleanup != NULL || s->filter != NULL)
+		return true;
+	if (filter_wanted())
+		return open_filter(s);
 	s->cleanup = s->stand_alone ? cleanup_start_maildrop(&e) : cleanup_start(cleanup_flags(s), &e);
 	if (s->cleanup == NULL) {
 		log_warning("%s", e.text);
