@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "mail/dns_filter.h"
 #include "mail/flush_client.h"
 #include "map/match.h"
 #include "map/maps.h"
@@ -553,6 +554,7 @@ smtpd_init(void)
 	if (stand_alone)
 		no_access_control();
 	dns_prepare();
+	dns_filter_open("smtpd_dns_reply_filter", conf.smtpd_dns_reply_filter);
 	(void)smtpd_client_is_own(&(struct smtpd){ .client.peer = "" });	/* reads the interfaces now */
 	event_exceptions = match_open(MATCH_HOST, "smtpd_client_event_limit_exceptions", conf.smtpd_client_event_limit_exceptions, NULL);
 	bare_lf_exclusions = match_open(MATCH_HOST, "smtpd_forbid_bare_newline_exclusions", conf.smtpd_forbid_bare_newline_exclusions,
