@@ -32,28 +32,11 @@ smtpd_mail_reset(struct smtpd *s)
 	arena_reset(s->tmem);
 }
 
-static bool
-option_set(const char *option)
-{
-	struct span in = span_str(conf.receive_override_options), word;
-
-	while (span_take_word(&in, ", \t\r\n", &word))
-		if (span_iis(word, option))
-			return true;
-	return false;
-}
-
 static unsigned
 cleanup_flags(const struct smtpd *s)
 {
-	unsigned flags = CLEANUP_FLAG_EXTERNAL;
+	unsigned flags = cleanup_received_flags();
 
-	if (option_set("no_address_mappings"))
-		flags &= ~(unsigned)(CLEANUP_FLAG_MAP_OK | CLEANUP_FLAG_BCC_OK);
-	if (option_set("no_header_body_checks"))
-		flags &= ~(unsigned)CLEANUP_FLAG_FILTER;
-	if (option_set("no_milters"))
-		flags &= ~(unsigned)CLEANUP_FLAG_MILTER;
 	if (s->smtputf8)
 		flags |= CLEANUP_FLAG_SMTPUTF8;
 	if (s->actions.hold)

@@ -50,6 +50,37 @@ cleanup_verdict(unsigned status)
 	return v;
 }
 
+static bool
+listed(const char *list, const char *word)
+{
+	struct span in = span_str(list), w;
+
+	while (span_take_word(&in, ", \t\r\n", &w))
+		if (span_iis(w, word))
+			return true;
+	return false;
+}
+
+unsigned
+cleanup_received_flags(void)
+{
+	unsigned flags = CLEANUP_FLAG_EXTERNAL;
+
+	if (listed(conf.receive_override_options, "no_address_mappings"))
+		flags &= ~(unsigned)(CLEANUP_FLAG_MAP_OK | CLEANUP_FLAG_BCC_OK);
+	if (listed(conf.receive_override_options, "no_header_body_checks"))
+		flags &= ~(unsigned)CLEANUP_FLAG_FILTER;
+	if (listed(conf.receive_override_options, "no_milters"))
+		flags &= ~(unsigned)CLEANUP_FLAG_MILTER;
+	return flags;
+}
+
+unsigned
+cleanup_autodetect_flag(const char *class)
+{
+	return listed(conf.smtputf8_autodetect_classes, "all") || listed(conf.smtputf8_autodetect_classes, class) ? CLEANUP_FLAG_AUTOUTF8 : 0;
+}
+
 /* Send the request to open a file and wait for its ID. False: no such service, or the kept connection was stale. */
 static bool
 open_file(struct cleanup_client *c, unsigned flags, struct arena *mem, struct err *e)
