@@ -134,7 +134,7 @@ recipient_add(struct message *m, const struct recipient *given)
 		return;
 	if (r.orcpt.n == 0)
 		r.orcpt = span_str(arena_printf(m->mem, "%s;%.*s", is_ascii_or_not_declared(m, r.address) ? "rfc822" : "utf-8",
-		    SPAN_ARG(address_quote(r.address, m->mem))));
+		    SPAN_ARG(r.address)));
 	expand(m, &r);
 	m->last_rcpt = span_copy(r.address, m->mem);
 	if (copy.n > 0)

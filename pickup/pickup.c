@@ -215,17 +215,6 @@ conclude(struct submission *s)
 	}
 }
 
-static bool
-utf8_detection(void)
-{
-	struct span in = span_str(conf.smtputf8_autodetect_classes), word;
-
-	while (span_take_word(&in, ", \t\r\n", &word))
-		if (span_iis(word, "sendmail") || span_iis(word, "all"))
-			return true;
-	return false;
-}
-
 static void
 submit(struct submission *s, int fd)
 {
@@ -235,8 +224,8 @@ submit(struct submission *s, int fd)
 
 	if (s->requeued)
 		flags &= ~(unsigned)(CLEANUP_FLAG_MILTER | CLEANUP_FLAG_FILTER);
-	if (conf.smtputf8_enable && utf8_detection())
-		flags |= CLEANUP_FLAG_AUTOUTF8;
+	if (conf.smtputf8_enable)
+		flags |= cleanup_autodetect_flag("sendmail");
 	s->out = cleanup_start(flags, &e);
 	if (s->out == NULL) {
 		log_warning("%s -- mail stays in maildrop", e.text);

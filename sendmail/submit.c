@@ -8,66 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "conf/conf.h"
 #include "io/stream.h"
-#include "ipc/attr.h"
 #include "mail/cleanup_client.h"
+#include "mail/postdrop_client.h"
 #include "mail/rec.h"
 #include "sendmail/sendmail.h"
 #include "smtp/address.h"
 #include "smtp/header.h"
 
-struct drop {
-	pid_t pid;
-	struct stream *to, *from;	/* its standard input and output */
-};
-
 static struct buf records;		/* of this process's one message */
-
-static void
-start_postdrop(struct drop *d)
-{
-	int in[2], out[2];
-	char path[1024];
-
-	(void)snprintf(path, sizeof path, "%s/postdrop", conf.command_directory);
-	if (pipe(in) != 0 || pipe(out) != 0)
-		log_fatal("pipe: %s", strerror(errno));
-	(void)fflush(NULL);
-	d->pid = fork();
-	if (d->pid < 0)
-		log_fatal("fork: %s", strerror(errno));
-	if (d->pid == 0) {
-		(void)dup2(in[0], STDIN_FILENO);
-		(void)dup2(out[1], STDOUT_FILENO);
-		for (int fd = 3; fd < 100; fd++)
-			(void)close(fd);
-		(void)execl(path, "postdrop", "-r", (char *)NULL);
-		log_fatal("unable to execute %s -r: %s", path, strerror(errno));
-	}
-	(void)close(in[0]);
-	(void)close(out[1]);
-	d->to = stream_new(in[1]);
-	d->from = stream_new(out[0]);
-}
-
-/* One list of postdrop's; the value of name goes to *out. False: no such answer. */
-static bool
-read_attr(struct submission *s, struct stream *from, const char *name, struct span *out)
-{
-	struct span key, value;
-	enum attr_status st;
-
-	*out = SPAN_NULL;
-	while ((st = attr_take(from, s->mem, &key, &value)) == ATTR_PAIR)
-		if (span_is(key, name))
-			*out = value;
-	return st == ATTR_END && out->n > 0;
-}
 
 static const char *
 login_name(struct submission *s)
@@ -165,9 +118,9 @@ who(struct submission *s)
 }
 
 static void
-send_records(struct drop *d)
+send_records(struct postdrop *d)
 {
-	stream_put(d->to, buf_view(&records));
+	postdrop_put(d, buf_view(&records));
 	buf_reset(&records);
 }
 
@@ -201,7 +154,7 @@ put_line(struct span line, bool whole)
 }
 
 static void
-read_content(struct submission *s, struct drop *d, struct extractor *x)
+read_content(struct submission *s, struct postdrop *d, struct extractor *x)
 {
 	struct stream *in = stream_new(dup(STDIN_FILENO));
 	struct line_ends ends = { ENDS_UNKNOWN };
@@ -259,46 +212,38 @@ put_extracted(struct submission *s, struct extractor *x)
 }
 
 static void
-finish(struct submission *s, struct drop *d)
+finish(struct submission *s, struct postdrop *d)
 {
-	struct span status_text;
-	uint64_t status = CLEANUP_STAT_WRITE;
-	int wait_status = 0;
+	unsigned status;
 
 	rec_put(&records, REC_END, SPAN_NULL);
 	send_records(d);
-	bool ok = stream_flush(d->to);
-
-	stream_free(&d->to);
-	ok = ok && read_attr(s, d->from, "status", &status_text) && span_to_u64(status_text, &status);
-	stream_free(&d->from);
-	(void)waitpid(d->pid, &wait_status, 0);
-	if (ok && status == 0)
-		return;
-	log_fatal("%s: %s", who(s), status & CLEANUP_STAT_SIZE ? "message file too big" : "queue file write error");
+	status = postdrop_finish(&d);
+	if (status != 0)
+		log_fatal("%s: %s", who(s), (status & CLEANUP_STAT_SIZE) != 0 ? "message file too big" : "queue file write error");
 }
 
 void
 submit(struct submission *s)
 {
-	struct drop d = {0};
+	struct postdrop *d;
 	struct extractor x = {0};
-	struct span id;
+	struct err e = {0};
 
 	if (s->recipients[0] == NULL && !s->extract)
 		log_fatal("%s: Recipient addresses must be specified on the command line or via the -t option", who(s));
-	start_postdrop(&d);
-	if (!read_attr(s, d.from, "queue_id", &id))
-		log_fatal("%s: queue file write error", who(s));
+	d = postdrop_start(&e);
+	if (d == NULL)
+		log_fatal("%s: %s", who(s), e.text);
 	put_envelope(s);
 	if (s->probe)
 		put_probe(s);
 	else
-		read_content(s, &d, &x);
+		read_content(s, d, &x);
 	rec_put(&records, REC_EXTRACT, SPAN_NULL);
 	if (s->extract)
 		put_extracted(s, &x);
-	finish(s, &d);
+	finish(s, d);
 	extract_free(&x);
 	buf_free(&records);
 	if (s->trace_flags != 0)

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "mail/dns_filter.h"
 #include "service/service.h"
 #include "smtp/content.h"
 #include "smtp/smtp.h"
@@ -51,6 +52,7 @@ smtp_init(void)
 	smtp_generic_init();
 	smtp_checks_init();
 	dns_prepare();
+	dns_filter_open(smtp_is_lmtp ? "lmtp_dns_reply_filter" : "smtp_dns_reply_filter", conf.smtp_dns_reply_filter);
 }
 
 static const struct service smtp_service = {

@@ -29,9 +29,48 @@ smtp_command(struct smtp_session *s, const char *fmt, ...)
 	for (size_t i = 0; i < line.n; i++)
 		if (line.p[i] == '\r' || line.p[i] == '\n')
 			line.p[i] = ' ';
+	transcript_add(&s->history, "Out: ", buf_view(&line));
 	buf_str(&line, "\r\n");
 	stream_put(s->stream, buf_view(&line));
 	buf_free(&line);
+}
+
+void
+smtp_note_sent(struct smtp_session *s, const char *what)
+{
+	transcript_add(&s->history, "Out: ", span_str(what));
+}
+
+static void
+note_received(struct smtp_session *s, struct span line)
+{
+	while (line.n > 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
+		line.n--;
+	transcript_add(&s->history, "In:  ", line);
+}
+
+/* A server that does not understand what we say, or that says what nobody understands. */
+static void
+judge(struct smtp_session *s)
+{
+	int code = s->reply.code;
+
+	if (code / 100 == 2)
+		return;
+	if (code < 400 || code > 599 || code == 555 || (code >= 500 && code < 510))
+		s->trouble |= TROUBLE_PROTOCOL;
+}
+
+static void
+tell_postmaster(const struct smtp_session *s)
+{
+	struct arena *mem = arena_new();
+	const struct letter l = { .trouble = s->trouble, .transcript = &s->history,
+	    .subject = arena_printf(mem, "%s client: errors from %s", smtp_is_lmtp ? "LMTP" : "SMTP", s->relay),
+	    .lead = arena_printf(mem, "Unexpected response from %s.", s->relay) };
+
+	postmaster_tell(&l);
+	arena_free(&mem);
 }
 
 bool
@@ -54,7 +93,10 @@ smtp_read_reply(struct smtp_session *s, int timeout, const char *stage)
 			return false;
 		if (line.n > 0 && line.p[line.n - 1] != '\n' && line.n >= SMTP_REPLY_LINE_MAX)
 			log_warning("%s: response longer than %d: %.30s...", s->relay, SMTP_REPLY_LINE_MAX, line.p);
+		note_received(s, line);
 		state = smtp_reply_line(&s->reply, line);
+		if (s->reply.garbage || state == SMTP_REPLY_ENDLESS)
+			s->trouble |= TROUBLE_PROTOCOL;
 		while (line.n > 0 && line.p[line.n - 1] != '\n' && (more = stream_line(s->stream, SMTP_REPLY_LINE_MAX, &line)))
 			;			/* the rest of an overlong line */
 		if (!more)
@@ -105,9 +147,11 @@ with_reply(const struct smtp_session *s, struct dsn_text t, struct arena *mem)
 }
 
 struct dsn_text
-smtp_said(const struct smtp_session *s, const char *command, struct arena *mem)
+smtp_said(struct smtp_session *s, const char *command, struct arena *mem)
 {
 	int class = s->reply.code / 100;
+
+	judge(s);
 	struct dsn_text t = dsn_printf(mem, (struct dsn){0}, "%shost %s said: %.*s (in reply to %s command)",
 	    class == 4 || class == 5 ? "" : "Protocol error: ", s->id, SPAN_ARG(smtp_reply_text(s, mem)), command);
 
@@ -115,8 +159,9 @@ smtp_said(const struct smtp_session *s, const char *command, struct arena *mem)
 }
 
 static struct dsn_text
-refused(const struct smtp_session *s, struct arena *mem)
+refused(struct smtp_session *s, struct arena *mem)
 {
+	judge(s);
 	struct dsn_text t = dsn_printf(mem, (struct dsn){0}, "host %s refused to talk to me: %.*s", s->id,
 	    SPAN_ARG(smtp_reply_text(s, mem)));
 
@@ -301,8 +346,11 @@ smtp_close(struct smtp_session **sp, bool quit)
 		else
 			(void)smtp_read_reply(s, conf.smtp_quit_timeout, "sending QUIT");
 	}
+	if (s->trouble != 0)
+		tell_postmaster(s);
 	stream_free(&s->stream);
 	smtp_reply_free(&s->reply);
+	transcript_free(&s->history);
 	free(s);
 	*sp = NULL;
 }

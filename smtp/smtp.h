@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "mail/delivery.h"
+#include "mail/postmaster.h"
 #include "map/maps.h"
 #include "net/dns.h"
 #include "smtp/reply.h"
@@ -38,6 +39,8 @@ struct smtp_session {
 	bool quit_sent;
 	struct smtp_reply reply;	/* the last one */
 	const char *stage;		/* what was going on, for "while ..." */
+	struct transcript history;
+	unsigned trouble;		/* TROUBLE_*: the postmaster may want to see the history */
 };
 
 /* One server address to try. */
@@ -74,12 +77,14 @@ struct smtp_session *smtp_open(const struct smtp_target *, const char *key, stru
 void	smtp_close(struct smtp_session **, bool quit);	/* NULL is fine */
 /* Queue a command. */
 void	smtp_command(struct smtp_session *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* For the history: something that is sent by other means. */
+void	smtp_note_sent(struct smtp_session *, const char *what);
 /* Read one reply within the time. False: the connection is gone. */
 bool	smtp_read_reply(struct smtp_session *, int timeout, const char *stage);
 /* What a broken connection is called: "lost connection with ... while ...". */
 struct dsn_text smtp_broken(const struct smtp_session *, struct arena *mem);
 /* "host H said: REPLY (in reply to COMMAND command)", class by the reply. */
-struct dsn_text smtp_said(const struct smtp_session *, const char *command, struct arena *mem);
+struct dsn_text smtp_said(struct smtp_session *, const char *command, struct arena *mem);
 /* The reply as one line. */
 struct span smtp_reply_text(const struct smtp_session *, struct arena *mem);
 

@@ -99,7 +99,9 @@ dns_trouble(const struct dns_answer *a, struct arena *mem)
 {
 	struct dsn code = { 5, 4, 4 };
 
-	if (a->status == DNS_RETRY)
+	if (a->status == DNS_FILTERED)
+		code = (struct dsn){ 4, 7, 0 };
+	else if (a->status == DNS_RETRY)
 		code = (struct dsn){ 4, 4, 3 };
 	else if (a->status == DNS_NULL_MX)
 		code = (struct dsn){ 5, 1, 0 };

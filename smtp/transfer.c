@@ -324,6 +324,14 @@ local_trouble(struct transfer *t, enum sent sent)
 	t->s->quit_sent = true;		/* it would be content */
 }
 
+/* The last command of this session, ahead of the reply to the one before. */
+static void
+quit_early(struct transfer *t)
+{
+	smtp_command(t->s, "QUIT");
+	t->s->quit_sent = true;
+}
+
 static bool
 data(struct transfer *t, bool keep)
 {
@@ -339,23 +347,29 @@ data(struct transfer *t, bool keep)
 			local_trouble(t, sent);
 		return sent != SENT_LOST;
 	}
-	if (!keep) {
-		smtp_command(t->s, "QUIT");
-		t->s->quit_sent = true;
-	}
+	smtp_note_sent(t->s, ".");
+	if (!keep && (t->s->features & FEATURE_PIPELINING) != 0)
+		quit_early(t);
 	return read_end(t);
 }
 
 /* Nobody wants the message: leave the transaction. */
 static bool
-leave(struct transfer *t)
+leave(struct transfer *t, bool keep)
 {
+	const bool early = !keep && (t->s->features & FEATURE_PIPELINING) != 0;
+
 	t->s->bad = t->s->bad || t->data_ok;
 	if (t->data_ok) {
 		stream_puts(t->s->stream, ".\r\n");
+		smtp_note_sent(t->s, ".");
+		if (early)
+			quit_early(t);
 		return smtp_read_reply(t->s, conf.smtp_data_done_timeout, END_STAGE);
 	}
 	smtp_command(t->s, "RSET");
+	if (early)
+		quit_early(t);
 	return smtp_read_reply(t->s, conf.smtp_rset_timeout, "sending final RSET");
 }
 
@@ -431,7 +445,7 @@ smtp_transfer(struct smtp_work *w, bool keep)
 	if (ok && t.naccepted > 0 && t.data_ok)
 		ok = data(&t, keep && !t.s->bad);
 	else if (ok)
-		ok = leave(&t) || t.naccepted == 0;
+		ok = leave(&t, keep && !t.s->bad) || t.naccepted == 0;
 	if (ok) {
 		w->dialogue_done = true;
 		return true;

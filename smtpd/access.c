@@ -319,7 +319,7 @@ access_result(struct check *c, const char *table, struct span key, struct span v
 static enum verdict
 failed(struct check *c, const char *about, const char *class)
 {
-	return check_reject(c, ERROR_SERVER, 451, "4.3.5", "<%s>: %s rejected: Server configuration error", about, class);
+	return check_reject(c, ERROR_ACCESS, 451, "4.3.5", "<%s>: %s rejected: Server configuration error", about, class);
 }
 
 /* One key. DUNNO with *found unset: nothing there. */

@@ -1,89 +1,24 @@
 /*
  * client.c - who the client is: address, reverse name, and the name when it leads back to the address.
- * Names from DNS are not trusted: they must look like host names. Found names are remembered for a moment.
  *
  * SPDX-License-Identifier: ISC
  */
-#include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "conf/conf.h"
-#include "smtp/address.h"
+#include "net/client_name.h"
 #include "smtpd/smtpd.h"
 
-#define CACHE_MS	5000		/* a client that comes back at once is not looked up again */
-#define CACHE_SIZE	8u
-
-struct known {
-	char address[64], name[256], reverse[256];
-	enum dns_status name_status, reverse_status;
-	int64_t until;
-};
-
-static struct known cache[CACHE_SIZE];
-
 static void
-look_up(struct smtpd_client *c, const struct sock_addr *addr, struct arena *mem)
+take_name(struct smtpd_client *c, const struct sock_addr *addr, struct arena *mem)
 {
-	const char *name, *why;
+	struct client_name n;
 
-	c->reverse_status = c->name_status = dns_name_of(addr, mem, &name, &why);
-	if (c->reverse_status != DNS_OK)
-		return;
-	if (address_ipv4_ok(span_str(name)) || address_ipv6_ok(span_str(name))) {
-		log_warning("numeric hostname: %s", name);
-		c->reverse_status = c->name_status = DNS_NOT_FOUND;
-		return;
-	}
-	if (!address_hostname_ok(span_str(name))) {
-		c->reverse_status = c->name_status = DNS_NOT_FOUND;
-		return;
-	}
-	c->reverse_name = name;
-	c->name_status = dns_name_has(name, addr, &why);
-	if (c->name_status == DNS_OK)
-		c->name = name;
-	else if (c->name_status == DNS_NO_DATA)
-		log_warning("hostname %s does not resolve to address %s", name, addr->host);
-	else
-		log_warning("hostname %s does not resolve to address %s: %s", name, addr->host, why);
-}
-
-static bool
-recall(struct smtpd_client *c, struct arena *mem)
-{
-	int64_t now = clock_ms();
-
-	for (size_t i = 0; i < CACHE_SIZE; i++) {
-		const struct known *k = &cache[i];
-
-		if (k->until < now || strcmp(k->address, c->address) != 0)
-			continue;
-		c->name = span_cstr(span_str(k->name), mem);
-		c->reverse_name = span_cstr(span_str(k->reverse), mem);
-		c->name_status = k->name_status;
-		c->reverse_status = k->reverse_status;
-		return true;
-	}
-	return false;
-}
-
-static void
-remember(const struct smtpd_client *c)
-{
-	static size_t next;
-	struct known *k = &cache[next++ % CACHE_SIZE];
-
-	if (c->name_status != DNS_OK)
-		return;
-	(void)snprintf(k->address, sizeof k->address, "%s", c->address);
-	(void)snprintf(k->name, sizeof k->name, "%s", c->name);
-	(void)snprintf(k->reverse, sizeof k->reverse, "%s", c->reverse_name);
-	k->name_status = c->name_status;
-	k->reverse_status = c->reverse_status;
-	k->until = clock_ms() + CACHE_MS;
+	client_name_find(addr, mem, &n);
+	c->name = n.name;
+	c->reverse_name = n.reverse_name;
+	c->name_status = n.name_status;
+	c->reverse_status = n.reverse_status;
 }
 
 void
@@ -118,10 +53,8 @@ smtpd_client_find(struct smtpd *s, const struct session *session)
 	} else {
 		c->address = addr->host;
 		c->port = addr->port;
-		if (conf.smtpd_peername_lookup && !recall(c, s->mem)) {
-			look_up(c, addr, s->mem);
-			remember(c);
-		}
+		if (conf.smtpd_peername_lookup)
+			take_name(c, addr, s->mem);
 	}
 	c->peer = c->address;
 	smtpd_client_set_id(s);

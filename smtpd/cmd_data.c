@@ -23,6 +23,8 @@ cmd_data(struct smtp_server *server, struct span args)
 
 	if (s->chunking)
 		return refuse(server, "503 5.5.1 Error: DATA after BDAT");
+	if (s->nrcpt == 0 && s->in_mail)
+		smtpd_trouble(s, 0);
 	if (s->nrcpt == 0)
 		return refuse(server, s->in_mail ? "554 5.5.1 Error: no valid recipients" : "503 5.5.1 Error: need RCPT command");
 	if (args.n > 0)
@@ -40,6 +42,8 @@ cmd_data(struct smtp_server *server, struct span args)
 static const char *
 unwanted(struct smtpd *s, uint64_t bytes)
 {
+	if (s->chunk_failed || s->in_mail)
+		smtpd_trouble(s, 0);
 	if (s->chunk_failed)
 		return arena_printf(s->tmem, "551 5.0.0 Discarded %llu bytes after earlier error", (unsigned long long)bytes);
 	if (!s->in_mail)
@@ -48,6 +52,7 @@ unwanted(struct smtpd *s, uint64_t bytes)
 		return "554 5.5.1 Error: no valid recipients";
 	if (conf.message_size_limit > 0 && (bytes > (uint64_t)conf.message_size_limit ||
 	    s->size > conf.message_size_limit - (int64_t)bytes)) {
+		smtpd_trouble(s, TROUBLE_POLICY);
 		log_warning("%s: BDAT request from %s exceeds message size limit", smtpd_queue_id(s), s->client.id);
 		return "552 5.3.4 Chunk exceeds message size limit";
 	}
@@ -85,6 +90,7 @@ cmd_bdat(struct smtp_server *server, struct span args)
 		return refuse(server, "521 5.5.4 Syntax: BDAT count [LAST]");
 	}
 	if (bytes == 0 && !s->chunk_last && s->nrcpt > 0) {
+		smtpd_trouble(s, 0);
 		log_warning("%s: null BDAT request from %s", smtpd_queue_id(s), s->client.id);
 		return refuse(server, "551 5.7.1 Null BDAT request");
 	}

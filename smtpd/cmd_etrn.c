@@ -20,7 +20,7 @@ refuse(struct smtp_server *server, const char *reply)
 static void
 queue_for(struct smtpd *s, struct smtp_server *server)
 {
-	switch (flush_site(span_str(s->etrn))) {
+	switch (s->stand_alone ? FLUSH_FAILED : flush_site(span_str(s->etrn))) {
 	case FLUSH_OK:
 		smtp_server_reply(server, "250 Queuing started");
 		return;
@@ -58,6 +58,7 @@ cmd_etrn(struct smtp_server *server, struct span args)
 		s->etrn = NULL;
 		return refuse(server, "501 Error: invalid parameter syntax");
 	}
+	smtpd_trouble(s, 0);
 	reply = check_etrn(s);
 	if (reply == NULL)
 		queue_for(s, server);

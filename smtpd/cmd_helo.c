@@ -115,6 +115,7 @@ greeting(struct smtp_server *server, struct span args, const char *name)
 		return false;
 	}
 	smtpd_mail_reset(s);
+	smtpd_history_flush(s);
 	s->helo = helo;
 	return true;
 }

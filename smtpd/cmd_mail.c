@@ -192,6 +192,8 @@ start_mail(struct mail_args *a, struct span word, struct span args)
 	unsigned flags = SMTP_PATH_NULL | (conf.strict_rfc821_envelopes ? SMTP_PATH_STRICT : 0u);
 	const char *reply;
 
+	if (s->stand_alone)
+		flags |= SMTP_PATH_ANY_DOMAIN;
 	if (conf.smtputf8_enable && span_find_span(args, SPAN("SMTPUTF8")) < args.n)
 		flags |= SMTP_PATH_UTF8;
 	if (!smtpd_path_parse(s, word, flags, s->tmem, &path)) {
@@ -209,13 +211,14 @@ start_mail(struct mail_args *a, struct span word, struct span args)
 	s->in_mail = true;
 	if (conf.message_size_limit > 0 && s->announced_size > conf.message_size_limit) {
 		reply = "552 5.3.4 Message size exceeds fixed limit";
+		smtpd_trouble(s, TROUBLE_POLICY);
 		smtpd_log_event(s, "reject", reply);
 	} else if (!conf.smtpd_delay_reject && (reply = check_mail(s)) != NULL) {
 		;
 	} else if (conf.strict_smtputf8 && !s->smtputf8 && !span_is_ascii(s->sender)) {
 		reply = "553 5.6.7 Must declare SMTPUTF8 to send unicode address";
-	} else {
-		reply = smtpd_check_space(s);
+	} else if ((reply = smtpd_check_space(s)) != NULL) {
+		smtpd_trouble(s, TROUBLE_RESOURCE);
 	}
 	if (reply == NULL)
 		return true;
@@ -249,6 +252,7 @@ cmd_mail(struct smtp_server *server, struct span args)
 		return false;
 	}
 	if (smtpd_rate_exceeded(s, SMTPD_EVENT_MAIL)) {
+		smtpd_trouble(s, TROUBLE_POLICY);
 		smtp_server_reply(server, "450 4.7.1 Error: too much mail from %s", s->client.address);
 		return false;
 	}
@@ -264,6 +268,10 @@ cmd_mail(struct smtp_server *server, struct span args)
 	s->instance = arena_printf(s->tmem, "%x.%lx.%lx.%x", (unsigned)getpid(), (unsigned long)s->arrival.tv_sec,
 	    (unsigned long)s->arrival.tv_usec, transactions++);
 	s->rewrite_context = s->origin.rewrite_context != NULL ? s->origin.rewrite_context : rewrite_context(s);
+	if (!conf.smtpd_delay_open_until_valid_rcpt && !smtpd_mail_open(s)) {
+		smtpd_mail_reset(s);
+		return false;
+	}
 	smtp_server_reply(server, "250 2.1.0 Ok");
 	return true;
 }

@@ -14,6 +14,7 @@ cmd_rset(struct smtp_server *server, struct span args)
 		return false;
 	}
 	smtpd_mail_reset(smtpd_of(server));
+	smtpd_history_flush(smtpd_of(server));
 	smtp_server_reply(server, "250 2.0.0 Ok");
 	return true;
 }

@@ -151,24 +151,9 @@ take_params(struct smtpd *s, struct span args, struct smtpd_rcpt *rcpt)
 static bool
 too_many(struct smtpd *s)
 {
+	smtpd_trouble(s, TROUBLE_POLICY);
 	smtp_server_reply(&s->server, "452 4.5.3 Error: too many recipients");
 	return s->overshoot++ < (size_t)conf.smtpd_recipient_overshoot_limit;
-}
-
-/* The queue file, or the filter: NULL, or the reply. */
-static const char *
-open_way(struct smtpd *s, struct span args)
-{
-	const char *reply;
-
-	if (!filter_wanted())
-		return s->cleanup != NULL || smtpd_mail_open(s) ? NULL : "";
-	if (s->filter == NULL) {
-		if ((reply = filter_open(s)) != NULL)
-			return reply;
-		smtpd_log_client(s);
-	}
-	return filter_rcpt(s, args);
 }
 
 static bool
@@ -187,9 +172,10 @@ accept_rcpt(struct smtpd *s, const struct smtp_path *path, struct smtpd_rcpt *rc
 		smtp_server_reply(&s->server, "%s", reply);
 		return false;
 	}
-	if ((reply = open_way(s, args)) != NULL) {
-		if (*reply != '\0')
-			smtp_server_reply(&s->server, "%s", reply);
+	if (!smtpd_mail_open(s))
+		return false;
+	if (s->filter != NULL && (reply = filter_rcpt(s, args)) != NULL) {
+		smtp_server_reply(&s->server, "%s", reply);
 		return false;
 	}
 	rcpt->address = verify_is_sender(path->internal) ? verify_stable_sender(s->tmem) : span_copy(path->internal, s->tmem);
@@ -206,7 +192,7 @@ smtpd_rcpt_resolves(struct smtpd *s, const struct smtp_path *path)
 {
 	struct resolved to;
 
-	if (!smtpd_resolve(s, path->internal, &to) || (to.flags & RESOLVE_ERROR) == 0)
+	if (s->stand_alone || !smtpd_resolve(s, path->internal, &to) || (to.flags & RESOLVE_ERROR) == 0)
 		return true;		/* trouble is the business of the restrictions */
 	log_warning("Illegal address syntax from %s in %s command: <%s>", s->client.id, s->server.where,
 	    span_cstr(span_printable(path->given, s->work), s->work));
@@ -232,11 +218,14 @@ cmd_rcpt(struct smtp_server *server, struct span args)
 		smtp_server_reply(server, "503 5.5.1 Error: RCPT after BDAT");
 		return false;
 	}
+	if (s->stand_alone)
+		flags |= SMTP_PATH_ANY_DOMAIN;
 	if (!smtp_take_path(&args, "TO", &word)) {
 		smtp_server_reply(server, "501 5.5.4 Syntax: RCPT TO:<address>");
 		return false;
 	}
 	if (smtpd_rate_exceeded(s, SMTPD_EVENT_RCPT)) {
+		smtpd_trouble(s, TROUBLE_POLICY);
 		smtp_server_reply(server, "450 4.7.1 Error: too many recipients from %s", s->client.address);
 		return false;
 	}

@@ -37,10 +37,11 @@ cmd_vrfy(struct smtp_server *server, struct span args)
 			return refuse(server, "501 5.1.3 Bad recipient address syntax");
 	}
 	if (smtpd_rate_exceeded(s, SMTPD_EVENT_RCPT)) {
+		smtpd_trouble(s, TROUBLE_POLICY);
 		smtp_server_reply(server, "450 4.7.1 Error: too many recipients from %s", s->client.address);
 		return false;
 	}
-	if (!smtp_path_parse(arg, utf8 ? SMTP_PATH_UTF8 : 0, s->work, &path)) {
+	if (!smtp_path_parse(arg, (utf8 ? SMTP_PATH_UTF8 : 0u) | (s->stand_alone ? SMTP_PATH_ANY_DOMAIN : 0u), s->work, &path)) {
 		log_warning("Illegal address syntax from %s in VRFY command: %s", s->client.id,
 		    span_cstr(span_printable(arg, s->work), s->work));
 		return refuse(server, "501 5.1.3 Bad recipient address syntax");

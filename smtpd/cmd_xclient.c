@@ -304,6 +304,8 @@ permitted(struct smtpd *s, struct span args, const char *command, bool authorize
 		smtp_server_reply(&s->server, "501 5.5.4 Syntax: %s attribute=value...", command);
 		return false;
 	}
+	if (!authorized)
+		smtpd_trouble(s, TROUBLE_POLICY);
 	return authorized || refuse(s, "550 5.7.0 Error: insufficient authorization");
 }
 

@@ -74,6 +74,15 @@ put_origin(struct smtpd *s)
 	attr(s, "log_protocol_name", given ? o->protocol : s->protocol);
 }
 
+/* For maildrop: what a user may say. */
+static void
+put_own_envelope(struct smtpd *s)
+{
+	cleanup_rec(s->cleanup, REC_FROM, s->sender);
+	attr(s, "encoding", s->encoding);
+	put_recipients(s);
+}
+
 /* In the order of other queue files that came in by SMTP. */
 static void
 put_envelope(struct smtpd *s)
@@ -157,7 +166,9 @@ smtpd_content_start(struct smtpd *s)
 
 	if (reply != NULL)
 		return reply;
-	if (s->cleanup != NULL)
+	if (s->cleanup != NULL && s->stand_alone)
+		put_own_envelope(s);
+	else if (s->cleanup != NULL)
 		put_envelope(s);
 	(void)put_text(s, buf_view(&s->actions.prepend));
 	if (s->filter == NULL || !s->origin.given)
@@ -249,6 +260,20 @@ queued_reply(struct smtpd *s, const char *id)
 	return arena_printf(s->work, "250 2.0.0 Ok: queued as %s", id);
 }
 
+static unsigned
+trouble_of(unsigned status)
+{
+	static const struct { unsigned status, trouble; } rows[] = {
+		{ CLEANUP_STAT_BAD, TROUBLE_SOFTWARE }, { CLEANUP_STAT_RCPT | CLEANUP_STAT_HOPS | CLEANUP_STAT_SIZE, TROUBLE_BOUNCE },
+		{ CLEANUP_STAT_CONT | CLEANUP_STAT_NOPERM | CLEANUP_STAT_DEFER, TROUBLE_POLICY }, { CLEANUP_STAT_WRITE, TROUBLE_RESOURCE },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if ((rows[i].status & status) != 0)
+			return rows[i].trouble;
+	return 0;
+}
+
 /* cleanup's verdict as a reply. */
 static const char *
 verdict_reply(struct smtpd *s, unsigned status, struct span reason)
@@ -276,6 +301,7 @@ reject_at_end(struct smtpd *s)
 		    conf.myhostname);
 	}
 	if (s->content_status != 0) {
+		smtpd_trouble(s, trouble_of(s->content_status));
 		const struct cleanup_verdict *v = cleanup_verdict(s->content_status);
 
 		return arena_printf(s->work, "%d %s Error: %s", v->smtp_code, v->dsn, v->text);
@@ -301,9 +327,12 @@ finish(struct smtpd *s)
 	} else if (reply == NULL) {
 		put_actions(s);
 		status = cleanup_finish(&s->cleanup, s->work, &reason);
+		smtpd_trouble(s, trouble_of(status));
 		reply = status == 0 ? queued_reply(s, id) : verdict_reply(s, status, reason);
 	}
 	smtp_server_reply(&s->server, "%s", reply);
+	if (reply[0] == '2')
+		s->trouble = 0;
 	return reply[0] == '2';
 }
 
@@ -352,5 +381,6 @@ smtpd_content_end(struct smtp_server *server)
 		return ok;
 	server->where = "END-OF-MESSAGE";
 	smtpd_mail_reset(s);
+	smtpd_history_flush(s);
 	return ok;
 }

@@ -265,6 +265,15 @@ start(struct smtpd *s)
 	return command(s, 2, "MAIL", s->mail_args);
 }
 
+/* For the postmaster: a filter that does not work is trouble of ours; a message that it refuses is policy. */
+static const char *
+judged(struct smtpd *s, const char *reply, unsigned refusal)
+{
+	if (reply != NULL && reply[0] != '2')
+		smtpd_trouble(s, reply == filter_trouble ? TROUBLE_SOFTWARE : refusal);
+	return reply;
+}
+
 const char *
 filter_open(struct smtpd *s)
 {
@@ -282,11 +291,11 @@ filter_open(struct smtpd *s)
 			return NULL;
 		log_warning("cannot make a temporary file in %s: %s", SPOOL, strerror(errno));
 		filter_close(s);
-		return filter_trouble;
+		return judged(s, filter_trouble, 0);
 	}
 	if ((reply = start(s)) != NULL)
 		filter_close(s);
-	return reply;
+	return judged(s, reply, 0);
 }
 
 const char *
@@ -296,7 +305,7 @@ filter_rcpt(struct smtpd *s, struct span args)
 	struct rcpt *r;
 
 	if (f->spool < 0)
-		return command(s, 2, "RCPT", args);
+		return judged(s, command(s, 2, "RCPT", args), 0);
 	r = ARENA_NEW(s->tmem, struct rcpt);
 	r->args = span_copy(args, s->tmem);
 	*f->last = r;
@@ -307,7 +316,7 @@ filter_rcpt(struct smtpd *s, struct span args)
 const char *
 filter_data(struct smtpd *s)
 {
-	return s->filter->spool < 0 ? command(s, 3, "DATA", SPAN_NULL) : NULL;
+	return s->filter->spool < 0 ? judged(s, command(s, 3, "DATA", SPAN_NULL), 0) : NULL;
 }
 
 static void
@@ -386,10 +395,10 @@ filter_end(struct smtpd *s)
 	smtp_dot_end(&f->dot, &f->out);
 	pass_on(f);
 	if (!f->failed && f->spool >= 0 && (reply = replay(s)) != NULL)
-		return reply;
+		return judged(s, reply, TROUBLE_POLICY);
 	if (f->failed || !stream_flush(f->stream) || !read_reply(f))
-		return filter_trouble;
-	return its_reply(s, f);
+		return judged(s, filter_trouble, 0);
+	return judged(s, its_reply(s, f), TROUBLE_POLICY);
 }
 
 void

@@ -59,7 +59,7 @@ unknown_user(struct check *c, const struct subject *a, int code, const char *tab
 {
 	bool name_it = conf.show_user_unknown_table_name;
 
-	return check_reject(c, ERROR_POLICY, code, a->sender ? "5.1.0" : "5.1.1", "<%s>: %s rejected: User unknown%s%s%s", a->text, a->class,
+	return check_reject(c, ERROR_BOUNCE, code, a->sender ? "5.1.0" : "5.1.1", "<%s>: %s rejected: User unknown%s%s%s", a->text, a->class,
 	    name_it ? " in " : "", name_it ? table : "", name_it ? " table" : "");
 }
 

@@ -464,7 +464,7 @@ check_tempfail_action(const char *name, const char *value)
 }
 
 void
-restrict_init(void)
+restrict_init(bool stand_alone)
 {
 	compile_classes();
 	lists.client = rules_parse(conf.smtpd_client_restrictions, true);
@@ -475,7 +475,7 @@ restrict_init(void)
 	lists.data = rules_parse(conf.smtpd_data_restrictions, true);
 	lists.end_of_data = rules_parse(conf.smtpd_end_of_data_restrictions, true);
 	lists.etrn = rules_parse(conf.smtpd_etrn_restrictions, true);
-	if (!is_safe(lists.relay, 0) && !is_safe(lists.recipient, 0))
+	if (!stand_alone && !is_safe(lists.relay, 0) && !is_safe(lists.recipient, 0))
 		log_fatal("in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working instance of: "
 		    "reject_unauth_destination, defer_unauth_destination, reject, defer, defer_if_permit or check_relay_domains");
 	check_tempfail_action("unknown_address_tempfail_action", conf.unknown_address_tempfail_action);

@@ -60,7 +60,7 @@ struct rules {
 };
 
 /* --- restrict.c --- */
-void	restrict_init(void);		/* compile all lists; log_fatal on unsafe ones */
+void	restrict_init(bool stand_alone);	/* stand_alone: there is nothing to protect from open relaying */		/* compile all lists; log_fatal on unsafe ones */
 const struct restriction *restriction_find(struct span name);
 struct rules *rules_parse(const char *text, bool with_tables);
 void	rules_free(struct rules **);
@@ -77,7 +77,10 @@ const char *check_etrn(struct smtpd *);
 /* --- verdict.c --- */
 enum {
 	ERROR_POLICY,
-	ERROR_SERVER,		/* configuration, lookup, resources: never softened by warn_if_reject */
+	ERROR_BOUNCE,		/* no such mailbox */
+	ERROR_ACCESS,		/* from here on never softened by warn_if_reject: a table that is broken */
+	ERROR_CONFIG,
+	ERROR_LOOKUP,
 };
 /* Text behind "CODE DSN ". dsn's class is forced to that of code. */
 enum verdict check_reject(struct check *, int kind, int code, const char *dsn, const char *fmt, ...)

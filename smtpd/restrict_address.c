@@ -75,7 +75,7 @@ exists(const char *name, const enum dns_type types[3], struct arena *mem)
 
 		if (status == DNS_OK || status == DNS_NULL_MX)
 			return status;
-		if (status == DNS_RETRY || (status == DNS_INVALID && worst != DNS_RETRY))
+		if (status == DNS_RETRY || status == DNS_FILTERED || (status == DNS_INVALID && worst != DNS_RETRY))
 			worst = status;
 	}
 	return worst;
@@ -98,7 +98,9 @@ restrict_unknown_helo(struct check *c, const struct rule *r)
 	if (helo[0] == '[')
 		return bad_literal(c, helo);
 	status = exists(span_cstr(without_dot(helo), c->s->work), types, c->s->work);
-	if (status == DNS_OK || status == DNS_NULL_MX)
+	if (status == DNS_FILTERED)
+		log_warning("%s: address or MX lookup error: " DNS_FILTERED_TEXT, helo);
+	if (status == DNS_OK || status == DNS_NULL_MX || status == DNS_FILTERED)
 		return DUNNO;
 	if (status == DNS_RETRY && tempfail_is_permit(conf.unknown_helo_hostname_tempfail_action))
 		return check_defer_permit(c, 450, "4.7.1", "<%s>: Helo command rejected: Host not found", helo);
@@ -180,7 +182,9 @@ unknown_domain(struct check *c, const struct subject *a, const char *domain)
 	const char *dsn = a->sender ? "4.1.8" : "4.1.2";
 	enum dns_status status = exists(domain, types, c->s->work);
 
-	if (status == DNS_OK)
+	if (status == DNS_FILTERED)
+		log_warning("%s: MX or address lookup error: " DNS_FILTERED_TEXT, domain);
+	if (status == DNS_OK || status == DNS_FILTERED)
 		return DUNNO;
 	if (status == DNS_NULL_MX)
 		return check_reject(c, ERROR_POLICY, a->sender ? 550 : 556, a->sender ? "5.7.27" : "5.1.10",

@@ -97,7 +97,7 @@ check_host(struct check *c, const struct rule *r, const struct target *t, const 
 		if (*found)
 			return v;
 	}
-	if (dns_addresses(host, families() | DNS_USE_DNS | DNS_USE_NATIVE, c->s->work, &addresses) != DNS_OK) {
+	if (dns_addresses(host, families() | DNS_USE_DNS | DNS_USE_NATIVE | DNS_UNFILTERED, c->s->work, &addresses) != DNS_OK) {
 		log_warning("Unable to look up %s host %s for %s %s: %s", (r->r->flags & KIND_NS) != 0 ? "NS" : "MX", host, t->class, t->text,
 		    addresses.why);
 		return DUNNO;
@@ -211,14 +211,19 @@ is_listed(struct check *c, const char *query, struct span pattern, struct rbl *r
 	struct buf text = {0};
 	bool listed = false;
 
-	if (status == DNS_RETRY || status == DNS_INVALID) {
+	if (status == DNS_RETRY || status == DNS_INVALID || status == DNS_FILTERED) {
 		log_warning("%s: RBL lookup error: %s", name, a.why);
 		rbl->trouble = true;
 	}
 	for (size_t i = 0; i < a.n; i++)
 		listed = listed || pattern_matches(pattern, &a.p[i].address);
-	if (!listed || dns_lookup(name, DNS_TXT, c->s->work, &txt) != DNS_OK)
-		return listed;
+	if (!listed)
+		return false;
+	status = dns_lookup(name, DNS_TXT, c->s->work, &txt);
+	if (status == DNS_FILTERED)
+		log_warning("%s: TXT lookup error: " DNS_FILTERED_TEXT, name);
+	if (status != DNS_OK)
+		return true;
 	for (size_t i = 0; i < txt.n && text.n < 500; i++)
 		buf_printf(&text, "%s%s", i > 0 ? " / " : "", txt.p[i].name);
 	buf_cut(&text, text.n < 500 ? text.n : 500);
@@ -325,7 +330,7 @@ is_backup(struct check *c, const struct dns_answer *mx)
 	for (size_t i = 0; i < mx->n; i++) {
 		struct dns_answer a = {0};
 
-		(void)dns_addresses(mx->p[i].name, families() | DNS_USE_DNS | DNS_USE_NATIVE, c->s->work, &a);
+		(void)dns_addresses(mx->p[i].name, families() | DNS_USE_DNS | DNS_USE_NATIVE | DNS_UNFILTERED, c->s->work, &a);
 		if (host_is_ours(mx->p[i].name, &a)) {
 			if (mx->p[i].preference == best)
 				return false;

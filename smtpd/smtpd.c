@@ -5,12 +5,15 @@
  * SPDX-License-Identifier: ISC
  */
 #include <poll.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "mail/dns_filter.h"
 #include "mail/flush_client.h"
 #include "map/match.h"
 #include "map/maps.h"
@@ -25,6 +28,7 @@
 static struct match *event_exceptions, *bare_lf_exclusions;
 static struct maps *forbidden_tables, *command_filter;
 static struct span forbidden_words, noop_words;
+static bool stand_alone;		/* sendmail -bs of somebody who is not the mail owner */
 
 /* In the order of the disconnect line. */
 static const struct smtp_command commands[] = {
@@ -208,6 +212,7 @@ command_line(struct smtp_server *server, struct span *line)
 		if (s->reject_bare_lf)
 			return reject_bare_lf(s);
 	}
+	smtpd_history_input(s, *line);
 	filter_command(s, line);
 	rest = *line;
 	(void)span_take_word(&rest, " \t\r\n\v\f", &word);
@@ -230,6 +235,7 @@ command_line(struct smtp_server *server, struct span *line)
 		server->unknown++;
 		server->command = NULL;
 		server->where = "UNKNOWN";
+		smtpd_trouble(s, 0);
 		log_warning("non-SMTP command from %s: %s", s->client.id, escaped(*line, s->work));
 		smtp_server_reply(server, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 		smtp_server_close(server);
@@ -237,6 +243,7 @@ command_line(struct smtp_server *server, struct span *line)
 	}
 	if (s->denied == NULL || span_iis(word, "QUIT"))
 		return true;
+	smtpd_trouble(s, 0);
 	server->errors++;
 	if (known != NULL)
 		server->total[known - commands]++;
@@ -264,10 +271,13 @@ bad_pipelining(struct smtp_server *server, struct span input)
 		log_warning("%s: request longer than %d: %s...", s->client.id, conf.line_length_limit,
 		    escaped(buf_view(&server->line), s->work));
 	} else {
+		if (s->stand_alone)
+			return false;
 		log_info("improper command pipelining after %s from %s: %s", server->where, s->client.id, escaped(input, s->work));
 		if (!conf.smtpd_forbid_unauth_pipelining)
 			return false;
 	}
+	smtpd_trouble(s, 0);
 	smtp_server_reply(server, "554 5.5.0 Error: SMTP protocol synchronization");
 	smtp_server_close(server);
 	return true;
@@ -279,6 +289,7 @@ edit_reply(struct smtp_server *server, struct buf *text)
 	struct smtpd *s = smtpd_of(server);
 
 	reply_edit(s, text);
+	smtpd_history_output(s, buf_view(text));
 	if (!smtp_server_tarpit(server))
 		return;
 	if (server->out.n > 0) {
@@ -352,6 +363,7 @@ converse(struct smtpd *s)
 			return NULL;
 		}
 		if (s->server.mode == SMTP_SERVER_COMMAND && s->server.errors >= (unsigned)conf.smtpd_hard_error_limit) {
+			smtpd_trouble(s, 0);
 			smtp_server_reply(&s->server, "421 4.7.0 %s Error: too many errors", conf.myhostname);
 			(void)send_replies(s);
 			return "too many errors";
@@ -368,6 +380,7 @@ converse(struct smtpd *s)
 			return "lost connection";
 		stream_clear_timeout(s->peer);
 		stream_set_deadline(s->peer, 0);
+		smtpd_trouble(s, 0);
 		smtp_server_reply(&s->server, "421 4.4.2 %s Error: timeout exceeded", conf.myhostname);
 		(void)send_replies(s);
 		return "timeout";
@@ -393,9 +406,9 @@ set_rights(struct smtpd *s)
 	smtpd_client_set_id(s);
 	set_bare_lf_policy(s);
 	smtpd_ehlo_hide(s);
-	s->may_xclient = smtpd_may_xclient(s);
-	s->may_xverp = smtpd_may_xverp(s);
-	s->trusted_events = s->may_xclient ||
+	s->may_xclient = !s->stand_alone && smtpd_may_xclient(s);
+	s->may_xverp = !s->stand_alone && smtpd_may_xverp(s);
+	s->trusted_events = s->may_xclient || s->stand_alone ||
 	    match_host(event_exceptions, span_str(s->client.name), span_str(s->client.address)) == MATCH_YES;
 }
 
@@ -406,6 +419,7 @@ greet(struct smtpd *s)
 	const char *reply;
 
 	if (smtpd_rate_exceeded(s, SMTPD_EVENT_CONNECT)) {
+		smtpd_trouble(s, TROUBLE_POLICY);
 		smtp_server_reply(&s->server, "421 4.7.0 %s Error: too many connections from %s", conf.myhostname, s->client.address);
 		return false;
 	}
@@ -434,7 +448,7 @@ smtpd_restart(struct smtpd *s)
 static bool
 speaks_too_early(struct smtpd *s)
 {
-	return stream_input_ready(s->peer, 0) && conf.smtpd_forbid_unauth_pipelining &&
+	return !s->stand_alone && stream_input_ready(s->peer, 0) && conf.smtpd_forbid_unauth_pipelining &&
 	    (stream_buffered(s->peer).n > 0 || stream_fill(s->peer)) && bad_pipelining(&s->server, stream_buffered(s->peer));
 }
 
@@ -451,6 +465,8 @@ log_end(struct smtpd *s, const char *why)
 	}
 	if (why != NULL && (s->server.mode == SMTP_SERVER_DATA || s->server.mode == SMTP_SERVER_CHUNK))
 		s->server.total[s->server.command - commands]++;
+	smtpd_mail_reset(s);
+	smtpd_history_end(s, why);
 	buf_reset(&b);
 	smtp_server_statistics(&s->server, &b);
 	if (s->note_bare_lf && s->saw_bare_lf)
@@ -466,6 +482,7 @@ smtpd_serve(struct session *session)
 	const char *why = NULL;
 	bool known;
 
+	s.stand_alone = stand_alone;
 	s.work = arena_new();
 	s.tmem = arena_new();
 	smtp_server_init(&s.server, &ops, &s);
@@ -477,7 +494,7 @@ smtpd_serve(struct session *session)
 	smtpd_client_find(&s, session);
 	log_info("connect from %s", s.client.id);
 	set_rights(&s);
-	s.may_xforward = smtpd_may_xforward(&s);
+	s.may_xforward = !stand_alone && smtpd_may_xforward(&s);
 	if (!known)
 		smtp_server_reply(&s.server, "421 4.3.0 %s Server local error", conf.myhostname);
 	else if (!speaks_too_early(&s) && greet(&s))
@@ -485,7 +502,6 @@ smtpd_serve(struct session *session)
 	(void)send_replies(&s);
 	log_end(&s, why);
 	(void)smtpd_rate_exceeded(&s, SMTPD_EVENT_DISCONNECT);
-	smtpd_mail_reset(&s);
 	smtp_server_free(&s.server);
 	arena_free(&s.work);
 	arena_free(&s.tmem);
@@ -511,10 +527,36 @@ split_forbidden(void)
 	buf_free(&tables);
 }
 
+static bool
+is_mail_owner(void)
+{
+	const struct passwd *pw = getpwnam(conf.mail_owner);
+
+	return pw != NULL && pw->pw_uid == geteuid();
+}
+
+/* A user who runs this program could as well run postdrop. The tables may be beyond a user's reach, too. */
+static void
+no_access_control(void)
+{
+	const char **const none[] = { &conf.smtpd_client_restrictions, &conf.smtpd_helo_restrictions, &conf.smtpd_sender_restrictions,
+	    &conf.smtpd_relay_restrictions, &conf.smtpd_recipient_restrictions, &conf.smtpd_data_restrictions,
+	    &conf.smtpd_end_of_data_restrictions, &conf.smtpd_etrn_restrictions, &conf.smtpd_restriction_classes,
+	    &conf.local_recipient_maps, &conf.relay_recipient_maps, &conf.smtpd_proxy_filter };
+
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+		*none[i] = "";
+	conf.smtpd_reject_unlisted_recipient = conf.smtpd_reject_unlisted_sender = false;
+}
+
 static void
 smtpd_init(void)
 {
+	stand_alone = service_env.stand_alone && !is_mail_owner();
+	if (stand_alone)
+		no_access_control();
 	dns_prepare();
+	dns_filter_open("smtpd_dns_reply_filter", conf.smtpd_dns_reply_filter);
 	(void)smtpd_client_is_own(&(struct smtpd){ .client.peer = "" });	/* reads the interfaces now */
 	event_exceptions = match_open(MATCH_HOST, "smtpd_client_event_limit_exceptions", conf.smtpd_client_event_limit_exceptions, NULL);
 	bare_lf_exclusions = match_open(MATCH_HOST, "smtpd_forbid_bare_newline_exclusions", conf.smtpd_forbid_bare_newline_exclusions,
@@ -530,7 +572,7 @@ smtpd_init(void)
 	rbl_reply_init();
 	recipient_init();
 	flush_prepare();
-	restrict_init();
+	restrict_init(stand_alone);
 	rate_limit_init();
 }
 

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "mail/cleanup_client.h"
+#include "mail/postmaster.h"
 #include "net/dns.h"
 #include "service/service.h"
 #include "smtp/command.h"
@@ -67,6 +68,7 @@ struct smtpd {
 	const char *sasl_method, *sasl_username;	/* NULL: not authenticated */
 	unsigned ehlo_hidden;		/* EHLO_* bits that are not announced */
 	bool may_xclient, may_xforward, may_xverp;
+	bool stand_alone;		/* a user's own: no access control, mail goes to maildrop */
 	bool trusted_events;		/* no rate limits for this client */
 	bool forbid_bare_lf, note_bare_lf, reject_bare_lf, saw_bare_lf;
 	const char *denied;		/* reply of a rejected CONNECT (smtpd_delay_reject = no) */
@@ -108,6 +110,10 @@ struct smtpd {
 	unsigned recursion;
 	bool rcpt_checked, sender_checked;
 	const char *reply;		/* of the last reject */
+
+	struct transcript history;
+	unsigned trouble;		/* TROUBLE_* since the history was begun */
+	bool trouble_known;		/* ... of this command */
 };
 
 struct smtpd *smtpd_of(struct smtp_server *);
@@ -123,6 +129,14 @@ void	smtpd_restart(struct smtpd *);
 
 /* Input for the log: bytes outside ASCII text as \r, \n, \ooo; at most max bytes of it. */
 const char *smtpd_escaped(struct span in, size_t max, struct arena *);
+
+/* history.c: the postmaster's transcript */
+void	smtpd_trouble(struct smtpd *, unsigned bits);	/* what a refusal of this command is; without it: a protocol error */
+void	smtpd_history_input(struct smtpd *, struct span line);
+void	smtpd_history_output(struct smtpd *, struct span text);
+/* A long one is sent, if need be, and begun anew: at HELO, RSET and end of data. */
+void	smtpd_history_flush(struct smtpd *);
+void	smtpd_history_end(struct smtpd *, const char *reason);
 
 /* upstream.c */
 void	smtpd_upstream_init(void);
@@ -191,7 +205,7 @@ const char *reply_safe(struct smtpd *, const char *value);
 
 /* transaction.c */
 void	smtpd_mail_reset(struct smtpd *);	/* drops the message, if any */
-bool	smtpd_mail_open(struct smtpd *);	/* queue file; false: replied and logged */
+bool	smtpd_mail_open(struct smtpd *);	/* queue file or filter, once; false: replied and logged */
 void	smtpd_log_client(struct smtpd *);	/* "QID: client=..." */
 const char *smtpd_origin_text(struct smtpd *);	/* "name[address]" of the origin, or "unknown" */
 void	smtpd_add_rcpt(struct smtpd *, const struct smtpd_rcpt *);

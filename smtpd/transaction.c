@@ -4,15 +4,12 @@
  * SPDX-License-Identifier: ISC
  */
 #include <string.h>
-#include <sys/statvfs.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "mail/space.h"
 #include "smtpd/filter.h"
 #include "smtpd/smtpd.h"
-
-#define SPACE_CHECK_MS	1000		/* free space is asked for at most once in this time */
 
 void
 smtpd_mail_reset(struct smtpd *s)
@@ -36,28 +33,11 @@ smtpd_mail_reset(struct smtpd *s)
 	arena_reset(s->tmem);
 }
 
-static bool
-option_set(const char *option)
-{
-	struct span in = span_str(conf.receive_override_options), word;
-
-	while (span_take_word(&in, ", \t\r\n", &word))
-		if (span_iis(word, option))
-			return true;
-	return false;
-}
-
 static unsigned
 cleanup_flags(const struct smtpd *s)
 {
-	unsigned flags = CLEANUP_FLAG_EXTERNAL;
+	unsigned flags = cleanup_received_flags();
 
-	if (option_set("no_address_mappings"))
-		flags &= ~(unsigned)(CLEANUP_FLAG_MAP_OK | CLEANUP_FLAG_BCC_OK);
-	if (option_set("no_header_body_checks"))
-		flags &= ~(unsigned)CLEANUP_FLAG_FILTER;
-	if (option_set("no_milters"))
-		flags &= ~(unsigned)CLEANUP_FLAG_MILTER;
 	if (s->smtputf8)
 		flags |= CLEANUP_FLAG_SMTPUTF8;
 	if (s->actions.hold)
@@ -98,14 +78,31 @@ smtpd_origin_text(struct smtpd *s)
 	return arena_printf(s->work, "%s[%s]", o->name, o->address);
 }
 
+static bool
+open_filter(struct smtpd *s)
+{
+	const char *reply = filter_open(s);
+
+	if (reply != NULL)
+		smtp_server_reply(&s->server, "%s", reply);
+	else
+		smtpd_log_client(s);
+	return reply == NULL;
+}
+
 bool
 smtpd_mail_open(struct smtpd *s)
 {
 	struct err e = {0};
 
-	s->cleanup = cleanup_start(cleanup_flags(s), &e);
+	if (s->cleanup != NULL || s->filter != NULL)
+		return true;
+	if (filter_wanted())
+		return open_filter(s);
+	s->cleanup = s->stand_alone ? cleanup_start_maildrop(&e) : cleanup_start(cleanup_flags(s), &e);
 	if (s->cleanup == NULL) {
 		log_warning("%s", e.text);
+		smtpd_trouble(s, TROUBLE_RESOURCE);
 		smtp_server_reply(&s->server, "451 4.3.0 Error: queue file write error");
 		return false;
 	}
@@ -132,22 +129,10 @@ const char *
 smtpd_check_space(struct smtpd *s)
 {
 	static const char reply[] = "452 4.3.1 Insufficient system storage";
-	static int64_t asked_at;
-	static uint64_t available;
-	struct statvfs v;
-	const char *why = NULL;
+	uint64_t available;
+	const char *why = space_missing(&available);
 	bool in_mail = s->in_mail;
 
-	if (asked_at == 0 || clock_ms() - asked_at > SPACE_CHECK_MS) {
-		if (statvfs(".", &v) != 0)
-			return NULL;
-		available = (uint64_t)v.f_bavail * v.f_frsize;
-		asked_at = clock_ms();
-	}
-	if (conf.queue_minfree > 0 && available < (uint64_t)conf.queue_minfree)
-		why = "queue_minfree";
-	else if (available / 3 * 2 < (uint64_t)conf.message_size_limit)
-		why = "1.5*message size limit";
 	if (why == NULL)
 		return NULL;
 	s->in_mail = false;		/* this line has no from= */

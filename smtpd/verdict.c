@@ -40,9 +40,12 @@ make_reply(struct smtpd *s, int code, const char *dsn, const char *fmt, va_list 
 static enum verdict
 refuse(struct check *c, int kind, const char *reply)
 {
+	static const unsigned trouble[] = { [ERROR_POLICY] = TROUBLE_POLICY, [ERROR_BOUNCE] = TROUBLE_BOUNCE, [ERROR_ACCESS] = TROUBLE_POLICY,
+	    [ERROR_CONFIG] = TROUBLE_SOFTWARE, [ERROR_LOOKUP] = TROUBLE_DATA };
 	struct smtpd *s = c->s;
 
-	if (s->warn_if_reject > 0 && kind == ERROR_POLICY) {
+	smtpd_trouble(s, trouble[kind]);
+	if (s->warn_if_reject > 0 && kind < ERROR_ACCESS) {
 		smtpd_log_event(s, "reject_warning", reply);
 		return DUNNO;
 	}
@@ -81,6 +84,7 @@ check_defer_permit(struct check *c, int code, const char *dsn, const char *fmt, 
 	va_start(ap, fmt);
 	reply = make_reply(s, code, dsn, fmt, ap);
 	va_end(ap);
+	smtpd_trouble(s, TROUBLE_POLICY);
 	if (s->warn_if_reject > 0) {
 		smtpd_log_event(s, "reject_warning", reply);
 		return DUNNO;
@@ -107,13 +111,13 @@ check_defer_reject(struct check *c, int code, const char *dsn, const char *fmt, 
 enum verdict
 check_config_error(struct check *c)
 {
-	return check_reject(c, ERROR_SERVER, 451, "4.3.5", "Server configuration error");
+	return check_reject(c, ERROR_CONFIG, 451, "4.3.5", "Server configuration error");
 }
 
 enum verdict
 check_lookup_failed(struct check *c, const char *address)
 {
-	return check_reject(c, ERROR_SERVER, 451, "4.3.0", "<%s>: Temporary lookup failure", address);
+	return check_reject(c, ERROR_LOOKUP, 451, "4.3.0", "<%s>: Temporary lookup failure", address);
 }
 
 bool

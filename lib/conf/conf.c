@@ -375,20 +375,6 @@ is_done_anyway(const char *name, const char *value)
 	return strcmp(value, conf_default(name)) == 0;
 }
 
-/* Postmaster copies of bounces are sent; copies of SMTP sessions are not. */
-static void
-warn_notify_classes(void)
-{
-	struct span rest = span_str(conf.notify_classes), word;
-
-	if (conf_raw("notify_classes") == NULL)
-		return;
-	while (span_take_word(&rest, ", \t\r\n", &word))
-		if (span_is(word, "data") || span_is(word, "policy") || span_is(word, "protocol"))
-			log_warning("%s/main.cf: parameter notify_classes: \"%.*s\" is not acted upon yet", conf.config_directory,
-			    SPAN_ARG(word));
-}
-
 void
 conf_warn_later(void)
 {
@@ -401,5 +387,4 @@ conf_warn_later(void)
 		if (p != NULL && param_is_later(p) && !is_done_anyway(name, value))
 			log_warning("%s/main.cf: parameter %s is not acted upon yet", conf.config_directory, name);
 	}
-	warn_notify_classes();
 }

@@ -22,7 +22,7 @@
 #define STREAM_SLICE		30000	/* ms: a longer wait is made of such slices, so that changing between long limits costs no call */
 
 struct stream {
-	int fd;
+	int fd, out_fd;			/* the same but for stream_set_output() */
 	bool is_socket;
 	bool ending;			/* stream_finish(): the last bytes and the end go into one packet */
 	enum stream_state state;
@@ -45,7 +45,7 @@ stream_new(int fd)
 
 	if (s == NULL)
 		log_out_of_memory();
-	s->fd = fd;
+	s->fd = s->out_fd = fd;
 	s->is_socket = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
 	s->set_rcv = s->set_snd = s->is_socket ? 0 : -1;
 	return s;
@@ -75,6 +75,7 @@ stream_free(struct stream **sp)
 
 int stream_release_fd(struct stream **sp) { return detach(sp); }
 int stream_fd(const struct stream *s) { return s->fd; }
+void stream_set_output(struct stream *s, int fd) { s->out_fd = fd; }
 void stream_set_timeout(struct stream *s, int64_t ms) { s->timeout = ms; }
 void stream_set_deadline(struct stream *s, int64_t at) { s->deadline = at; }
 enum stream_state stream_state(const struct stream *s) { return s->state; }
@@ -144,7 +145,7 @@ set_kernel_timeout(struct stream *s, int option, int64_t *known, int64_t left)
 static bool
 wait_ready(struct stream *s, short events, int64_t left)
 {
-	struct pollfd pfd = { .fd = s->fd, .events = events };
+	struct pollfd pfd = { .fd = events == POLLOUT ? s->out_fd : s->fd, .events = events };
 	int n;
 
 	do {
@@ -165,7 +166,7 @@ prepare(struct stream *s, bool reading, int64_t left)
 		errno = EAGAIN;
 		return false;
 	}
-	if (!s->is_socket)
+	if (!s->is_socket || (!reading && s->out_fd != s->fd))
 		return left == 0 || wait_ready(s, reading ? POLLIN : POLLOUT, left);
 	if (left == 0 && (reading ? s->set_rcv : s->set_snd) == 0)
 		return true;		/* never was limited: the kernel waits for ever by itself */
@@ -233,10 +234,10 @@ raw_write(struct stream *s, const void *p, size_t n)
 			return -1;
 		if (s->transport != NULL)
 			put = s->transport->write(s->ctx, p, n);
-		else if (s->is_socket)
+		else if (s->is_socket && s->out_fd == s->fd)
 			put = send(s->fd, p, n, MSG_NOSIGNAL | (s->ending ? MSG_MORE : 0));
 		else
-			put = write(s->fd, p, n);
+			put = write(s->out_fd, p, n);
 	} while (put < 0 && again(s, &left));
 	return put;
 }
@@ -374,7 +375,7 @@ stream_finish(struct stream *s)
 {
 	bool ok;
 
-	s->ending = s->is_socket && s->transport == NULL;
+	s->ending = s->is_socket && s->transport == NULL && s->out_fd == s->fd;
 	ok = stream_flush(s);
 	if (s->ending)
 		(void)shutdown(s->fd, SHUT_WR);

@@ -1,5 +1,6 @@
 /*
  * cleanup_client.c - the sending side of cleanup(8)'s protocol. One connection, kept between messages.
+ * Or, with the same steps, records for postdrop(1).
  *
  * SPDX-License-Identifier: ISC
  */
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "mail/cleanup_client.h"
+#include "mail/postdrop_client.h"
 #include "mail/queue.h"
 #include "mail/rec.h"
 
@@ -19,6 +21,7 @@ struct cleanup_client {
 	char id[256];
 	struct buf envelope, text, extracted;
 	bool envelope_sent, failed;
+	struct postdrop *drop;		/* NULL: cleanup takes it */
 };
 
 static struct ipc_client service;
@@ -45,6 +48,37 @@ cleanup_verdict(unsigned status)
 	while (v->status != 0 && (v->status & status) == 0)
 		v++;
 	return v;
+}
+
+static bool
+listed(const char *list, const char *word)
+{
+	struct span in = span_str(list), w;
+
+	while (span_take_word(&in, ", \t\r\n", &w))
+		if (span_iis(w, word))
+			return true;
+	return false;
+}
+
+unsigned
+cleanup_received_flags(void)
+{
+	unsigned flags = CLEANUP_FLAG_EXTERNAL;
+
+	if (listed(conf.receive_override_options, "no_address_mappings"))
+		flags &= ~(unsigned)(CLEANUP_FLAG_MAP_OK | CLEANUP_FLAG_BCC_OK);
+	if (listed(conf.receive_override_options, "no_header_body_checks"))
+		flags &= ~(unsigned)CLEANUP_FLAG_FILTER;
+	if (listed(conf.receive_override_options, "no_milters"))
+		flags &= ~(unsigned)CLEANUP_FLAG_MILTER;
+	return flags;
+}
+
+unsigned
+cleanup_autodetect_flag(const char *class)
+{
+	return listed(conf.smtputf8_autodetect_classes, "all") || listed(conf.smtputf8_autodetect_classes, class) ? CLEANUP_FLAG_AUTOUTF8 : 0;
 }
 
 /* Send the request to open a file and wait for its ID. False: no such service, or the kept connection was stale. */
@@ -89,6 +123,22 @@ cleanup_start(unsigned flags, struct err *e)
 	return c;
 }
 
+struct cleanup_client *
+cleanup_start_maildrop(struct err *e)
+{
+	struct cleanup_client *c = calloc(1, sizeof *c);
+
+	if (c == NULL)
+		log_out_of_memory();
+	c->drop = postdrop_start(e);
+	if (c->drop == NULL) {
+		free(c);
+		return NULL;
+	}
+	(void)snprintf(c->id, sizeof c->id, "%s", postdrop_queue_id(c->drop));
+	return c;
+}
+
 const char *cleanup_queue_id(const struct cleanup_client *c) { return c->id; }
 void cleanup_rec(struct cleanup_client *c, char type, struct span p) { rec_put(&c->envelope, (enum rec_type)(unsigned char)type, p); }
 void cleanup_attr(struct cleanup_client *c, const char *name, struct span v) { rec_put_attr(&c->envelope, name, v); }
@@ -126,6 +176,50 @@ queue_text(struct cleanup_client *c)
 	buf_reset(&c->text);
 }
 
+/* To postdrop: the envelope once, then each line that is complete, an over-long one in pieces. */
+static void
+drop_text(struct cleanup_client *c)
+{
+	const size_t limit = conf.line_length_limit > 0 ? (size_t)conf.line_length_limit : REC_LINE_MAX;
+	struct span rest = buf_view(&c->text), line;
+	struct buf out = {0};
+
+	if (!c->envelope_sent) {
+		rec_put(&c->envelope, REC_MESSAGE, SPAN_NULL);
+		postdrop_put(c->drop, buf_view(&c->envelope));
+		c->envelope_sent = true;
+	}
+	while (rest.n > 0) {
+		if (span_find(rest, '\n') <= limit && span_take_until(&rest, '\n', &line)) {
+			rec_put(&out, REC_NORM, line);
+		} else if (rest.n > limit) {
+			rec_put(&out, REC_CONT, span_to(rest, limit));
+			rest = span_from(rest, limit);
+		} else {
+			break;
+		}
+	}
+	buf_drop(&c->text, c->text.n - rest.n);
+	postdrop_put(c->drop, buf_view(&out));
+	buf_free(&out);
+}
+
+static unsigned
+drop_finish(struct cleanup_client *c)
+{
+	struct buf tail = {0};
+
+	drop_text(c);
+	if (c->text.n > 0)
+		rec_put(&tail, REC_NORM, buf_view(&c->text));
+	rec_put(&tail, REC_EXTRACT, SPAN_NULL);
+	buf_span(&tail, buf_view(&c->extracted));
+	rec_put(&tail, REC_END, SPAN_NULL);
+	postdrop_put(c->drop, buf_view(&tail));
+	buf_free(&tail);
+	return postdrop_finish(&c->drop);
+}
+
 void
 cleanup_put_received(const struct cleanup_client *c, struct buf *out)
 {
@@ -143,6 +237,10 @@ cleanup_text(struct cleanup_client *c, struct span text)
 	buf_span(&c->text, text);
 	if (c->text.n < CONTENT_CHUNK)
 		return true;
+	if (c->drop != NULL) {
+		drop_text(c);
+		return true;
+	}
 	queue_envelope(c);
 	queue_text(c);
 	c->failed = !stream_flush(service.stream);
@@ -169,6 +267,11 @@ cleanup_finish(struct cleanup_client **cp, struct arena *mem, struct span *reaso
 	struct ipc_cleanup_done done = { .status = CLEANUP_STAT_WRITE };
 
 	*reason = SPAN_NULL;
+	if (c->drop != NULL) {
+		done.status = drop_finish(c);
+		destroy(cp);
+		return done.status;
+	}
 	if (!c->failed) {
 		queue_envelope(c);
 		queue_text(c);
@@ -192,7 +295,9 @@ cleanup_cancel(struct cleanup_client **cp)
 
 	if (*cp == NULL)
 		return;
-	if ((*cp)->failed || !ipc_send(service.stream, IPC_cleanup_abort, &m))
+	if ((*cp)->drop != NULL)
+		postdrop_cancel(&(*cp)->drop);
+	else if ((*cp)->failed || !ipc_send(service.stream, IPC_cleanup_abort, &m))
 		ipc_client_close(&service);
 	destroy(cp);
 }

@@ -55,8 +55,15 @@ const struct cleanup_verdict *cleanup_verdict(unsigned status);
 
 struct cleanup_client;
 
+/* Flags for mail from the network: CLEANUP_FLAG_EXTERNAL less what receive_override_options turns off. */
+unsigned cleanup_received_flags(void);
+/* CLEANUP_FLAG_AUTOUTF8 when smtputf8_autodetect_classes has this class of mail: "sendmail", "qmqpd"; else 0. */
+unsigned cleanup_autodetect_flag(const char *class);
 /* Open a queue file at cleanup(8). The connection is kept for the next message. NULL: cleanup is not available. */
 struct cleanup_client *cleanup_start(unsigned flags, struct err *);
+/* The same for a user without privilege: the message goes to maildrop/ by postdrop(1), whether or not the mail system is
+ * up. Envelope records: S, R, V and the attributes that postdrop lets through. */
+struct cleanup_client *cleanup_start_maildrop(struct err *);
 const char *cleanup_queue_id(const struct cleanup_client *);
 /* Append queue file records (mail/rec.h) to the envelope; sent with the first content. */
 void	cleanup_rec(struct cleanup_client *, char type, struct span payload);

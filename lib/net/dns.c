@@ -22,6 +22,7 @@
 static struct ub_ctx *context;
 static char **servers;
 static size_t nservers;
+static dns_filter_fn filter;
 
 static const struct {
 	enum dns_type type;
@@ -37,6 +38,15 @@ dns_type_name(enum dns_type type)
 		if (types[i].type == type)
 			return types[i].name;
 	return "unknown";
+}
+
+dns_filter_fn
+dns_set_filter(dns_filter_fn fn)
+{
+	const dns_filter_fn before = filter;
+
+	filter = fn;
+	return before;
 }
 
 void
@@ -181,13 +191,36 @@ take_record(struct span in, const char *owner, enum dns_type type, struct arena 
 	return take_name(&in, mem, &out->name, root);
 }
 
+static enum dns_filter_result
+ask_filter(const struct dns_record *rec, const char *owner, enum dns_type type, int ttl, struct arena *mem)
+{
+	const char *head, *text;
+	enum dns_filter_result result;
+
+	if (filter == NULL || type == DNS_NS || type == DNS_PTR)
+		return DNS_FILTER_KEEP;
+	head = arena_printf(mem, "%s. %d IN %s", owner, ttl, dns_type_name(type));
+	if (type == DNS_MX)
+		text = arena_printf(mem, "%s %u %s.", head, rec->preference, rec->name);
+	else
+		text = arena_printf(mem, "%s %s", head, type == DNS_TXT ? rec->name : rec->address.host);
+	result = filter(text, mem);
+	if (result == DNS_FILTER_DROP)
+		log_info("ignoring DNS RR: %s", text);
+	return result;
+}
+
 static void
 take_records(const struct ub_result *r, enum dns_type type, struct arena *mem, struct dns_answer *out)
 {
-	const char *owner = span_cstr(span_str(r->canonname != NULL ? r->canonname : r->qname), mem);
+	struct span name = span_str(r->canonname != NULL ? r->canonname : r->qname);
+	const char *owner;
 	size_t total = 0;
-	bool root = false, null_mx = false;
+	bool root = false, null_mx = false, dropped = false;
 
+	if (name.n > 1 && name.p[name.n - 1] == '.')
+		name.n--;
+	owner = span_cstr(name, mem);
 	while (total < DNS_RECORDS_MAX && r->data[total] != NULL)
 		total++;
 	out->p = ARENA_ARRAY(mem, struct dns_record, total + 1);
@@ -198,14 +231,24 @@ take_records(const struct ub_result *r, enum dns_type type, struct arena *mem, s
 			log_warning("ignoring malformed %s record for %s", dns_type_name(type), r->qname);
 			continue;
 		}
+		switch (root ? DNS_FILTER_KEEP : ask_filter(&out->p[out->n], owner, type, r->ttl, mem)) {
+		case DNS_FILTER_KEEP:
+			break;
+		case DNS_FILTER_DROP:
+			dropped = true;
+			continue;
+		case DNS_FILTER_FAILED:
+			*out = (struct dns_answer){ .status = DNS_RETRY };
+			return;
+		}
 		if (type == DNS_MX && root)
 			null_mx = true;
 		else if (!root)
 			out->n++;
 	}
 	out->ttl = r->ttl < 0 ? 0 : (uint32_t)r->ttl;
-	out->canonical = r->canonname != NULL && !span_iis(span_str(r->qname), r->canonname) ? owner : NULL;
-	out->status = out->n > 0 ? DNS_OK : null_mx ? DNS_NULL_MX : DNS_INVALID;
+	out->canonical = r->canonname != NULL && !span_iis(span_str(r->qname), owner) ? owner : NULL;
+	out->status = out->n > 0 ? DNS_OK : null_mx ? DNS_NULL_MX : dropped ? DNS_FILTERED : DNS_INVALID;
 }
 
 static const char *
@@ -220,6 +263,8 @@ explain(enum dns_status status, const char *name, enum dns_type type, struct are
 
 	if (status == DNS_OK)
 		return "";
+	if (status == DNS_FILTERED)
+		return arena_printf(mem, "Error looking up name=%s type=%s: " DNS_FILTERED_TEXT, name, dns_type_name(type));
 	if (status == DNS_NULL_MX)
 		return arena_printf(mem, "Domain %s does not accept mail (nullMX)", name);
 	return arena_printf(mem, "%sName service error for name=%s type=%s: %s", head, name, dns_type_name(type), text[status]);

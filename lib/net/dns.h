@@ -27,6 +27,7 @@ enum dns_status {
 	DNS_NULL_MX,		/* RFC 7505 */
 	DNS_RETRY,		/* server failure, timeout */
 	DNS_INVALID,		/* malformed name or answer */
+	DNS_FILTERED,		/* there were records, and the filter took them all */
 };
 
 struct dns_record {
@@ -44,10 +45,20 @@ struct dns_answer {
 	const char *why;		/* "Host or domain name not found. Name service error for name=... "; "" when OK */
 };
 
+#define DNS_FILTERED_TEXT "DNS reply filter drops all results"
 #define DNS_RECORDS_MAX	500		/* of one answer; the rest is ignored */
 
 void	dns_prepare(void);
 const char *dns_type_name(enum dns_type);
+
+/*
+ * A filter sees each A, AAAA, MX and TXT record: "name. ttl IN MX 10 host.". It keeps it, drops it (which is logged), or has
+ * failed: then the lookup has, too. NULL: none.
+ */
+enum dns_filter_result { DNS_FILTER_KEEP, DNS_FILTER_DROP, DNS_FILTER_FAILED };
+typedef enum dns_filter_result (*dns_filter_fn)(const char *record, struct arena *);
+dns_filter_fn dns_set_filter(dns_filter_fn);	/* the one before */
+
 /* Look up one name and type. Everything in *out lives in mem. */
 enum dns_status dns_lookup(const char *name, enum dns_type, struct arena *mem, struct dns_answer *out);
 
@@ -56,6 +67,7 @@ enum {				/* dns_addresses() */
 	DNS_USE_NATIVE = 2,	/* getaddrinfo; after DNS, when that did not find the name */
 	DNS_IPV4 = 4,
 	DNS_IPV6 = 8,
+	DNS_UNFILTERED = 16,
 };
 
 /* All addresses of a host name or a numeric address. DNS_OK when there is at least one. */

@@ -28,12 +28,16 @@ static enum dns_status
 by_dns(const char *host, unsigned flags, struct arena *mem, struct dns_answer *out)
 {
 	struct dns_answer a = { .status = DNS_NO_DATA }, aaaa = { .status = DNS_NO_DATA };
+	const dns_filter_fn filter = (flags & DNS_UNFILTERED) != 0 ? dns_set_filter(NULL) : NULL;
 
 	if ((flags & DNS_IPV4) != 0)
 		(void)dns_lookup(host, DNS_A, mem, &a);
 	if ((flags & DNS_IPV6) != 0)
 		(void)dns_lookup(host, DNS_AAAA, mem, &aaaa);
-	*out = (flags & DNS_IPV4) == 0 || (a.status != DNS_RETRY && aaaa.status == DNS_RETRY) ? aaaa : a;
+	if (filter != NULL)
+		(void)dns_set_filter(filter);
+	*out = (flags & DNS_IPV4) == 0 || (a.status != DNS_RETRY && (aaaa.status == DNS_RETRY ||
+	    (aaaa.status == DNS_FILTERED && a.status != DNS_FILTERED))) ? aaaa : a;
 	out->n = 0;
 	add_answer(out, &a, mem);
 	add_answer(out, &aaaa, mem);

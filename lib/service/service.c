@@ -70,6 +70,8 @@ session_serve(const struct service *svc, const struct client *c)
 				(void)sock_local(c->fd, &server);
 		}
 		s.peer = stream_new(c->fd);
+		if (service_env.stand_alone)
+			stream_set_output(s.peer, STDOUT_FILENO);
 		s.mem = arena_new();
 		svc->serve(&s);
 		stream_free(&s.peer);

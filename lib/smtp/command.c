@@ -181,7 +181,7 @@ domain_ok(struct span internal, unsigned flags)
 {
 	struct span local, domain, host;
 
-	if (!address_split(internal, &local, &domain))
+	if ((flags & SMTP_PATH_ANY_DOMAIN) != 0 || !address_split(internal, &local, &domain))
 		return true;
 	if (domain.n > 0 && domain.p[0] == '[')
 		return address_literal_take(domain, &host);

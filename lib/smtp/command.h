@@ -34,6 +34,7 @@ enum smtp_path_flags {
 	SMTP_PATH_STRICT = 1,	/* strict_rfc821_envelopes: <> required, no comments */
 	SMTP_PATH_NULL = 2,	/* <> is allowed */
 	SMTP_PATH_UTF8 = 4,	/* a domain may have bytes above 127 */
+	SMTP_PATH_ANY_DOMAIN = 16,	/* whatever stands for a domain */
 	SMTP_PATH_RESOLVED = 8,	/* the address is resolved anyway: that decides on no domain and on a bare IP address */
 };
 

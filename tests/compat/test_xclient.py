@@ -119,11 +119,11 @@ def pair():
             s.close()
 
 
-def held(instance):
+def held(instance, *parts):
     """What is in the hold queue, and it is emptied."""
     out = []
     for name, path in sorted(instance.queue_files("hold").items()):
-        p = instance.run("postcat", "-e", "-h", path)
+        p = instance.run("postcat", *(parts or ("-e", "-h")), path)
         # The size counts the queue ID, whose length follows the inode number.
         out += [re.sub(r"(client_port=)\d{5}$|(server_port=)\d{5}$", r"\1\2PORT", line) for line in p.stdout.replace(path, "FILE").splitlines()
                 if not re.match("message_size:|named_attribute: message_id=", line)]     # (the latter is newer than the reference)
