@@ -65,7 +65,7 @@ finish(struct stream *peer, struct message *m, struct span extracted)
 		message_remove(m, m->discard ? "discarded" : "canceled");
 	if (told || m->discard)
 		m->status = 0;
-	else if (m->queue[0] == 'i')
+	else if (m->status == 0 && m->queue[0] == 'i')
 		trigger_new_message(m->id);
 	answer(peer, m);
 }
