@@ -231,6 +231,24 @@ append_to(int fd, const char *path, const struct mailbox_target *t)
 	return mbox_failure(t, path, errno_code(error, write_code), write_text(t, error));
 }
 
+/* Made only where nothing is, not even a link. Opening for creation what is there would need more rights in a sticky directory. */
+static int
+open_mbox(const char *path, const struct mailbox_target *t, const char **what)
+{
+	const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK | (t->any_file ? 0 : O_NOFOLLOW);
+	int fd = open(path, flags);
+
+	*what = "cannot open file";
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+	if (fd < 0 && errno == EEXIST)
+		errno = ENOENT;		/* a link to nothing */
+	else if (fd < 0)
+		*what = "cannot create file exclusively";
+	return fd;
+}
+
 struct dsn_text
 mailbox_append(const char *path, const struct mailbox_target *t)
 {
@@ -245,15 +263,15 @@ mailbox_append(const char *path, const struct mailbox_target *t)
 			    arena_printf(t->d->mem, "unable to create lock file %s: %s", lock, strerror(errno)));
 		dot = false;
 	}
-	int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | (t->any_file ? 0 : O_NOFOLLOW), 0600);
+	const char *what;
+	int fd = open_mbox(path, t, &what);
 	int error = errno;
 
 	if (fd >= 0) {
 		result = append_to(fd, path, t);
 		(void)close(fd);
 	} else {
-		result = mbox_failure(t, path, error == ENOENT || error == EACCES || error == ELOOP ? (struct dsn){ 4, 2, 0 } :
-		    open_code(t, error), strerror(error));
+		result = mbox_failure(t, path, open_code(t, error), arena_printf(t->d->mem, "%s: %s", what, strerror(error)));
 	}
 	if (dot)
 		(void)unlink(lock);
