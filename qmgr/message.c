@@ -462,6 +462,7 @@ new_message(const struct activation *a)
 	m->id = span_strdup(span_str(a->id));
 	m->seq = ++seq;
 	m->active = clock_wall();
+	m->entered = clock_ms();
 	m->fresh = a->fresh;
 	return m;
 }

@@ -91,7 +91,7 @@ struct message {
 	unsigned sendopts, ret_flags, trace_flags;
 	long rcpt_count;		/* when it was queued */
 	long unread;			/* recipients in the file that were not read yet */
-	int64_t refilled;		/* ms: when recipients were read last */
+	int64_t entered, refilled;	/* ms: into the active queue; when recipients were read last */
 	struct span sender, encoding, envelope_id, verp, filter, redirect;
 	struct span client_name, client_addr, client_port, client_proto, client_helo;
 	struct span sasl_method, sasl_username, sasl_sender, log_ident, rewrite_context;
