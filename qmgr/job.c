@@ -272,7 +272,7 @@ static struct job *
 candidate_for(struct job *c)
 {
 	struct transport *t = c->transport;
-	int64_t now = clock_ms() / 1000;
+	int64_t now = clock_wall().tv_sec;	/* only compared for being another one */
 
 	if (t->candidate_for != c || t->candidate_at != now) {
 		t->candidate = find_candidate(c);
