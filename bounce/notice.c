@@ -26,6 +26,13 @@ is_utf8(const struct notice *n)
 	return (n->request->sendopts & SENDOPT_SMTPUTF8) != 0;
 }
 
+/* It may pass encrypted connections only, and so may what is said about it (RFC 8689, section 5). */
+static bool
+needs_tls(const struct notice *n)
+{
+	return (n->request->sendopts & SENDOPT_REQUIRETLS) != 0;
+}
+
 static const char *
 address_type(const struct notice *n, struct span address)
 {
@@ -240,7 +247,7 @@ put_piece(void *arg, struct span text)
 static bool
 headers_only(const struct notice *n, const struct original *o)
 {
-	if (!n->full || o->fd < 0 || n->most > 0)
+	if (!n->full || o->fd < 0 || n->most > 0 || (needs_tls(n) && conf.requiretls_redact_dsn))
 		return true;
 	return conf.bounce_size_limit > 0 && o->cont_length > conf.bounce_size_limit;
 }
@@ -348,7 +355,8 @@ attempt(const struct notice *n)
 {
 	struct err e = {0};
 	struct span reason;
-	struct cleanup_client *c = cleanup_start(CLEANUP_FLAG_INTERNAL | (is_utf8(n) ? CLEANUP_FLAG_SMTPUTF8 : 0u), &e);
+	struct cleanup_client *c = cleanup_start(CLEANUP_FLAG_INTERNAL | (is_utf8(n) ? CLEANUP_FLAG_SMTPUTF8 : 0u) |
+	    (needs_tls(n) ? CLEANUP_FLAG_REQUIRETLS : 0u), &e);
 
 	if (c == NULL) {
 		log_warning("%s: %s", n->queue_id, e.text);

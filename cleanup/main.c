@@ -112,6 +112,8 @@ serve_message(struct stream *peer, struct arena *mem, const struct ipc_cleanup_o
 
 	if ((m.flags & CLEANUP_FLAG_SMTPUTF8) != 0)
 		m.size.sendopts = SENDOPT_SMTPUTF8;
+	if ((m.flags & CLEANUP_FLAG_REQUIRETLS) != 0)
+		m.size.sendopts |= SENDOPT_REQUIRETLS;
 	m.work = arena_new();
 	mime_init(&m.mime);
 	if (message_create(&m))
