@@ -20,6 +20,14 @@
 /* --- log.c: writes bounce/ID, defer/ID, trace/ID; mail/bounce_log.h reads them --- */
 bool	log_append(const char *queue, const struct ipc_bounce_append *, struct arena *mem);
 void	log_remove(const char *queue, const char *id);
+/* What became of the recipients, one after the other: from a log of any length, or given with the request. */
+struct fates {
+	struct log_reader *log;		/* NULL: given, or there is no log */
+	const struct vec *given;	/* of struct log_entry; NULL: none */
+	size_t at;
+};
+void	fates_rewind(struct fates *);
+bool	fates_next(struct fates *, struct log_entry *);		/* texts live until the next call */
 /* The entries that came with the request itself. */
 void	log_from_request(const struct ipc_bounce_send *, struct arena *mem, struct vec *entries);
 
@@ -34,10 +42,11 @@ struct notice {
 	struct span from;		/* envelope sender of the notice: empty, or the double-bounce address */
 	bool postmaster;		/* copy for the postmaster: other subject, no text */
 	bool full;			/* return the whole message, not just its header */
-	const struct vec *entries;
+	struct fates *fates;
+	size_t most;			/* recipients that are listed; 0 = all */
 	struct arena *mem;
 };
-/* False: it could not be queued (logged). */
+/* One that is larger than message_size_limit names as many recipients as it can. False: it could not be queued (logged). */
 bool	notice_send(const struct notice *);
 
 /* --- original.c: the message that is reported on --- */

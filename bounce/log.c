@@ -105,6 +105,25 @@ log_remove(const char *queue, const char *id)
 }
 
 void
+fates_rewind(struct fates *f)
+{
+	f->at = 0;
+	if (f->log != NULL)
+		log_reader_rewind(f->log);
+}
+
+bool
+fates_next(struct fates *f, struct log_entry *e)
+{
+	if (f->log != NULL)
+		return log_reader_next(f->log, e);
+	if (f->given == NULL || f->at >= f->given->n)
+		return false;
+	*e = *VEC_AT(f->given, struct log_entry, f->at++);
+	return true;
+}
+
+void
 log_from_request(const struct ipc_bounce_send *m, struct arena *mem, struct vec *entries)
 {
 	for (size_t i = 0; i < m->rcpt.n && i < m->report.n; i++) {

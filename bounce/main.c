@@ -71,18 +71,21 @@ tell_sender(struct notice *n)
 static bool
 verp_notices(struct notice *n)
 {
+	struct log_entry e;
 	bool ok = true;
 
-	for (size_t i = 0; i < n->entries->n && ok; i++) {
-		const struct log_entry *e = VEC_AT(n->entries, const struct log_entry, i);
+	for (fates_rewind(n->fates); ok && fates_next(n->fates, &e); ) {
 		struct vec one = VEC_INIT(struct log_entry);
+		struct fates alone = { .given = &one };
 		struct notice single = *n;
 
-		*(struct log_entry *)vec_add(&one) = *e;
-		single.entries = &one;
-		single.to = verp_sender(n->request->verp, n->request->sender, address_unquote(e->original.n > 0 ? e->original : e->recipient,
-		    n->mem), n->mem);
+		*(struct log_entry *)vec_add(&one) = e;
+		single.fates = &alone;
+		single.mem = arena_new();
+		single.to = verp_sender(n->request->verp, n->request->sender, address_unquote(e.original.n > 0 ? e.original : e.recipient,
+		    single.mem), single.mem);
 		ok = tell_sender(&single);
+		arena_free(&single.mem);
 		vec_free(&one);
 	}
 	return ok;
@@ -147,13 +150,14 @@ static bool
 make_report(const struct ipc_bounce_send *m, struct arena *mem)
 {
 	struct vec entries = VEC_INIT(struct log_entry);
+	struct fates fates = { .given = &entries };
 	struct notice n = { .request = m, .queue_id = span_cstr(m->queue_id, mem), .queue_name = span_cstr(m->queue_name, mem),
-	    .entries = &entries, .mem = mem };
+	    .fates = &fates, .mem = mem };
 	bool from_log = m->request != BOUNCE_SEND_ONE;
 	bool ok;
 
 	if (from_log)
-		(void)log_read(log_queue, n.queue_id, mem, &entries);
+		fates.log = log_reader_open(log_queue, n.queue_id);
 	else
 		log_from_request(m, mem, &entries);
 	switch (m->request) {
@@ -169,6 +173,7 @@ make_report(const struct ipc_bounce_send *m, struct arena *mem)
 	}
 	if (ok && from_log)
 		log_remove(log_queue, n.queue_id);
+	log_reader_close(&fates.log);
 	vec_free(&entries);
 	return ok;
 }

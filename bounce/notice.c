@@ -13,6 +13,9 @@
 #include "mail/rec.h"
 #include "smtp/address.h"
 
+#define PIECE	65536u		/* bytes that are handed over at a time */
+#define ROOM	64		/* bytes a recipient for what a queue file adds to lines */
+
 static const char *const log_words[] = { [NOTICE_FAILURE] = "non-delivery", [NOTICE_DELAY] = "delay",
 	[NOTICE_SUCCESS] = "delivery status", [NOTICE_VERIFY] = "delivery status" };
 
@@ -21,6 +24,13 @@ static bool
 is_utf8(const struct notice *n)
 {
 	return (n->request->sendopts & SENDOPT_SMTPUTF8) != 0;
+}
+
+/* It may pass encrypted connections only, and so may what is said about it (RFC 8689, section 5). */
+static bool
+needs_tls(const struct notice *n)
+{
+	return (n->request->sendopts & SENDOPT_REQUIRETLS) != 0;
 }
 
 static const char *
@@ -41,10 +51,18 @@ wants(const struct notice *n, const struct log_entry *e)
 	return true;
 }
 
-static const struct log_entry *
-entry(const struct notice *n, size_t i)
+/* The next recipient that the notice is about; *listed counts them. False: that was all, or enough. */
+static bool
+next_wanted(const struct notice *n, struct log_entry *e, size_t *listed)
 {
-	return VEC_AT(n->entries, const struct log_entry, i);
+	if (n->most > 0 && *listed >= n->most)
+		return false;
+	while (fates_next(n->fates, e))
+		if (wants(n, e)) {
+			++*listed;
+			return true;
+		}
+	return false;
 }
 
 static void
@@ -87,11 +105,26 @@ put_paragraph(const struct notice *n, struct buf *out, const struct log_entry *e
 	(void)n;
 }
 
-static void
-put_text_part(const struct notice *n, struct buf *out, const char *boundary)
+/* Hand over what there is when it is worth it. */
+static bool
+pass_on(struct cleanup_client *c, struct buf *out)
+{
+	if (out->n < PIECE)
+		return true;
+	const bool ok = cleanup_text(c, buf_view(out));
+
+	buf_reset(out);
+	return ok;
+}
+
+static bool
+put_text_part(const struct notice *n, struct buf *out, struct cleanup_client *c, const char *boundary)
 {
 	const struct template *t = template_of(n->kind);
 	struct span charset = t->charset;
+	struct log_entry e;
+	size_t listed = 0, more = 0;
+	bool ok = true;
 
 	if (span_iis(charset, "us-ascii") && conf.smtputf8_enable)
 		charset = SPAN("utf-8");
@@ -100,12 +133,17 @@ put_text_part(const struct notice *n, struct buf *out, const char *boundary)
 	    conf.smtputf8_enable ? "Content-Transfer-Encoding: 8bit\n" : "");
 	if (!n->postmaster)
 		template_expand(t, out, n->mem);
-	for (size_t i = 0; i < n->entries->n; i++)
-		if (wants(n, entry(n, i)))
-			put_paragraph(n, out, entry(n, i));
-	if (n->entries->n == 0)
+	for (fates_rewind(n->fates); ok && next_wanted(n, &e, &listed); ok = pass_on(c, out))
+		put_paragraph(n, out, &e);
+	while (ok && fates_next(n->fates, &e))
+		more += wants(n, &e);
+	if (more > 0)
+		buf_printf(out, "\n(And %zu more recipients: a report that names them all would be larger than a message may be.)\n", more);
+	fates_rewind(n->fates);
+	if (!fates_next(n->fates, &e))
 		buf_str(out, "\n\t--- Delivery report unavailable ---\n");
 	buf_byte(out, '\n');
+	return ok;
 }
 
 static void
@@ -147,12 +185,12 @@ put_message_fields(const struct notice *n, struct buf *out, const char *boundary
 	}
 }
 
-static const char *
+static struct span
 action(const struct notice *n, const struct log_entry *e)
 {
 	if (n->kind == NOTICE_FAILURE)
-		return "failed";
-	return e->action.n > 0 ? span_cstr(e->action, n->mem) : "delayed";
+		return SPAN("failed");
+	return e->action.n > 0 ? e->action : SPAN("delayed");
 }
 
 static void
@@ -192,7 +230,7 @@ put_recipient_fields(const struct notice *n, struct buf *out, const struct log_e
 		buf_printf(out, "Original-Recipient: %.*s\n", SPAN_ARG(e->dsn_orcpt));
 	else if (e->original.n > 0)
 		buf_printf(out, "Original-Recipient: %s; %.*s\n", address_type(n, e->original), SPAN_ARG(e->original));
-	buf_printf(out, "Action: %s\nStatus: %.*s\n", action(n, e), SPAN_ARG(e->status));
+	buf_printf(out, "Action: %.*s\nStatus: %.*s\n", SPAN_ARG(action(n, e)), SPAN_ARG(e->status));
 	put_diagnostic(out, e);
 	if (n->kind == NOTICE_DELAY && o->arrival.tv_sec > 0) {
 		clock_mail_date(o->arrival.tv_sec + conf.maximal_queue_lifetime, date, sizeof date);
@@ -209,7 +247,7 @@ put_piece(void *arg, struct span text)
 static bool
 headers_only(const struct notice *n, const struct original *o)
 {
-	if (!n->full || o->fd < 0)
+	if (!n->full || o->fd < 0 || n->most > 0 || (needs_tls(n) && conf.requiretls_redact_dsn))
 		return true;
 	return conf.bounce_size_limit > 0 && o->cont_length > conf.bounce_size_limit;
 }
@@ -256,6 +294,8 @@ write_notice(const struct notice *n, struct cleanup_client *c)
 {
 	struct original o;
 	struct buf out = {0};
+	struct log_entry e;
+	size_t listed = 0;
 	const char *boundary = arena_printf(n->mem, "%s.%ld/%s", n->queue_id, (long)clock_wall().tv_sec, conf.myhostname);
 
 	original_open(&o, n->queue_name, n->queue_id);
@@ -263,12 +303,12 @@ write_notice(const struct notice *n, struct cleanup_client *c)
 		original_message_id(&o, n->mem);
 	put_envelope(n, c);
 	put_header(n, &out, c, boundary, &o);
-	put_text_part(n, &out, boundary);
+	bool ok = put_text_part(n, &out, c, boundary);
+
 	put_message_fields(n, &out, boundary, &o);
-	for (size_t i = 0; i < n->entries->n; i++)
-		if (wants(n, entry(n, i)))
-			put_recipient_fields(n, &out, entry(n, i), &o);
-	bool ok = cleanup_text(c, buf_view(&out)) && put_original(n, c, boundary, &o);
+	for (fates_rewind(n->fates); ok && next_wanted(n, &e, &listed); ok = pass_on(c, &out))
+		put_recipient_fields(n, &out, &e, &o);
+	ok = ok && cleanup_text(c, buf_view(&out)) && put_original(n, c, boundary, &o);
 
 	buf_free(&out);
 	original_close(&o);
@@ -278,35 +318,76 @@ write_notice(const struct notice *n, struct cleanup_client *c)
 static bool
 nobody_wants(const struct notice *n)
 {
-	for (size_t i = 0; i < n->entries->n; i++)
-		if (wants(n, entry(n, i)))
-			return false;
-	return n->entries->n > 0;
+	struct log_entry e;
+	size_t listed = 0;
+
+	fates_rewind(n->fates);
+	if (!fates_next(n->fates, &e) || wants(n, &e))
+		return false;
+	return !next_wanted(n, &e, &listed);
 }
 
-bool
-notice_send(const struct notice *n)
+/* How many recipients can be named in half of what a message may have; the rest is for header, texts and the original's header. */
+static size_t
+fitting(const struct notice *n)
+{
+	const struct original unknown = { .fd = -1 };
+	size_t listed = 0, bytes = 0;
+	struct buf text = {0};
+	struct log_entry e;
+
+	fates_rewind(n->fates);
+	while (next_wanted(n, &e, &listed)) {
+		buf_reset(&text);
+		put_paragraph(n, &text, &e);
+		put_recipient_fields(n, &text, &e, &unknown);
+		bytes += text.n + ROOM;
+		if (bytes > (size_t)conf.message_size_limit / 2)
+			break;
+	}
+	buf_free(&text);
+	return listed;
+}
+
+/* CLEANUP_STAT_*; nothing is queued unless it is 0. */
+static unsigned
+attempt(const struct notice *n)
 {
 	struct err e = {0};
 	struct span reason;
-	struct cleanup_client *c = cleanup_start(CLEANUP_FLAG_INTERNAL | (is_utf8(n) ? CLEANUP_FLAG_SMTPUTF8 : 0u), &e);
+	struct cleanup_client *c = cleanup_start(CLEANUP_FLAG_INTERNAL | (is_utf8(n) ? CLEANUP_FLAG_SMTPUTF8 : 0u) |
+	    (needs_tls(n) ? CLEANUP_FLAG_REQUIRETLS : 0u), &e);
 
 	if (c == NULL) {
 		log_warning("%s: %s", n->queue_id, e.text);
-		return false;
+		return CLEANUP_STAT_WRITE;
 	}
 	log_info("%s: %s %s notification: %s", n->queue_id, n->postmaster ? "postmaster" : "sender", log_words[n->kind],
 	    cleanup_queue_id(c));
 	if (nobody_wants(n)) {
 		cleanup_cancel(&c);
-		return true;
+		return 0;
 	}
 	bool ok = write_notice(n, c);
 	unsigned status = cleanup_finish(&c, n->mem, &reason);
 
-	if (ok && status == 0)
-		return true;
-	log_warning("%s: %s notification failed: %s", n->queue_id, n->postmaster ? "postmaster" : "sender",
-	    cleanup_verdict(status)->text);
-	return false;
+	if (!ok && status == 0)
+		status = CLEANUP_STAT_WRITE;
+	if (status != 0)
+		log_warning("%s: %s notification failed: %s", n->queue_id, n->postmaster ? "postmaster" : "sender",
+		    cleanup_verdict(status)->text);
+	return status;
+}
+
+bool
+notice_send(const struct notice *n)
+{
+	unsigned status = attempt(n);
+	struct notice shorter = *n;
+
+	if ((status & CLEANUP_STAT_SIZE) == 0 || conf.message_size_limit <= 0)
+		return status == 0;
+	shorter.most = fitting(n);
+	log_info("%s: the notification will name %zu recipients only", n->queue_id, shorter.most);
+	return shorter.most > 0 && attempt(&shorter) == 0;
 }

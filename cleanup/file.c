@@ -136,7 +136,15 @@ message_remove(struct message *m, const char *why)
 {
 	if (m->id[0] == '\0')
 		return;
-	if (!queue_unlink(m->queue, m->id) && errno != ENOENT)
-		log_warning("%s: cannot remove queue file: %s", m->id, strerror(errno));
-	log_info("%s: removed (%s)", m->id, why);
+	if (queue_unlink(m->queue, m->id) || errno == ENOENT) {
+		log_info("%s: removed (%s)", m->id, why);
+		return;
+	}
+	/* Whatever became of it: the client is told that the message was not taken, so nobody may deliver it. */
+	char path[QUEUE_PATH_MAX];
+
+	log_warning("%s: cannot remove queue file: %s", m->id, strerror(errno));
+	queue_path(path, m->queue, m->id);
+	if (chmod(path, 0600) != 0)
+		log_warning("%s: cannot make the queue file incomplete: %s", m->id, strerror(errno));
 }

@@ -65,7 +65,7 @@ finish(struct stream *peer, struct message *m, struct span extracted)
 		message_remove(m, m->discard ? "discarded" : "canceled");
 	if (told || m->discard)
 		m->status = 0;
-	else if (m->queue[0] == 'i')
+	else if (m->status == 0 && m->queue[0] == 'i')
 		trigger_new_message(m->id);
 	answer(peer, m);
 }
@@ -112,6 +112,8 @@ serve_message(struct stream *peer, struct arena *mem, const struct ipc_cleanup_o
 
 	if ((m.flags & CLEANUP_FLAG_SMTPUTF8) != 0)
 		m.size.sendopts = SENDOPT_SMTPUTF8;
+	if ((m.flags & CLEANUP_FLAG_REQUIRETLS) != 0)
+		m.size.sendopts |= SENDOPT_REQUIRETLS;
 	m.work = arena_new();
 	mime_init(&m.mime);
 	if (message_create(&m))

@@ -21,17 +21,15 @@ by_offset(const void *x, const void *y)
 bool
 expired_read_log(struct message *m)
 {
-	struct arena *mem = arena_new();
-	struct vec entries = VEC_INIT(struct log_entry);
+	struct log_reader *log = log_reader_open("defer", m->id);
+	struct log_entry e;
 
 	m->logged = VEC_INIT(int64_t);
-	if (log_read("defer", m->id, mem, &entries))
-		for (size_t i = 0; i < entries.n; i++)
-			*(int64_t *)vec_add(&m->logged) = VEC_AT(&entries, struct log_entry, i)->offset;
+	while (log != NULL && log_reader_next(log, &e))
+		*(int64_t *)vec_add(&m->logged) = e.offset;
 	if (m->logged.n > 0)
 		qsort(m->logged.p, m->logged.n, sizeof(int64_t), by_offset);
-	vec_free(&entries);
-	arena_free(&mem);
+	log_reader_close(&log);
 	return m->logged.n > 0;
 }
 

@@ -70,11 +70,20 @@ age(const struct message *m)
 	return (int64_t)clock_wall().tv_sec - m->create_time;
 }
 
+static void defer(struct message *);
+
 /* A log can only be there when this attempt wrote to it, or an earlier attempt was ours to look at. */
 static bool
 may_have(const struct message *m, unsigned log)
 {
 	return (m->logs & log) != 0 || !m->fresh;
+}
+
+static void
+defer_again(void *arg, unsigned events)
+{
+	(void)events;
+	defer(arg);
 }
 
 static void
@@ -94,8 +103,8 @@ defer(struct message *m)
 	/* In this order: killed in between, the message is tried too early, not left lying in active with a time to come. */
 	queue_path(path, "deferred", m->id);
 	if (!queue_rename(m->id, "active", "deferred")) {
-		if (errno != ENOENT)
-			log_warning("rename %s from active to deferred: %s", m->id, strerror(errno));
+		if (message_stuck(m, "deferred", defer_again))
+			return;
 	} else if (utimes(path, (struct timeval[2]){ next, next }) != 0 && errno != ENOENT)
 		log_warning("update %s time stamps: %s", path, strerror(errno));
 	message_free(m);

@@ -236,10 +236,11 @@ max_entries(const struct job *j)
 	return j->read + j->msg->unread;
 }
 
+/* Whole seconds in the active queue, by a clock that nobody sets. */
 static double
 age(const struct job *j)
 {
-	return (double)(clock_wall().tv_sec - j->msg->active.tv_sec);
+	return (double)((clock_ms() - j->msg->entered) / 1000);
 }
 
 /* The job after c that gains most by going first, and that c can pay for. */
@@ -271,7 +272,7 @@ static struct job *
 candidate_for(struct job *c)
 {
 	struct transport *t = c->transport;
-	int64_t now = clock_wall().tv_sec;
+	int64_t now = clock_wall().tv_sec;	/* only compared for being another one */
 
 	if (t->candidate_for != c || t->candidate_at != now) {
 		t->candidate = find_candidate(c);

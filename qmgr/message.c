@@ -24,7 +24,7 @@
 
 #define BATCH_RECIPIENTS	5000u	/* read at a time, so that one message cannot fill the memory */
 #define MAX_ATTRIBUTES		1000u
-#define SKIP_SECONDS		60
+#define STUCK_MS		5000	/* until a rename is tried again */
 
 size_t message_count, message_probes;
 long message_recipients;
@@ -258,14 +258,43 @@ message_free(struct message *m)
 	scan_message_gone();
 }
 
+/* Not longer than to the next scan of the queue. */
+static int64_t
+stuck_ms(void)
+{
+	const int64_t scan = (int64_t)conf.queue_run_delay * 1000;
+
+	return scan < STUCK_MS ? scan : STUCK_MS;
+}
+
+bool
+message_stuck(struct message *m, const char *to, void (*fn)(void *arg, unsigned events))
+{
+	if (errno == ENOENT)
+		return false;
+	if (!m->stuck)
+		log_warning("rename %s from active to %s: %s", m->id, to, strerror(errno));
+	m->stuck = true;
+	(void)loop_after(qmgr_loop, stuck_ms(), fn, m);
+	return true;
+}
+
+static void
+set_aside(void *arg, unsigned events)
+{
+	struct message *m = arg;
+
+	(void)events;
+	if (queue_rename(m->id, "active", "corrupt") || !message_stuck(m, "corrupt", set_aside))
+		message_free(m);
+}
+
 void
 message_corrupt(struct message *m)
 {
 	log_warning("%s: %s", m->id, m->corrupt_why);
 	log_warning("saving corrupt file \"%s\" from queue \"active\" to queue \"corrupt\"", m->id);
-	if (!queue_rename(m->id, "active", "corrupt"))
-		log_warning("cannot rename %s to corrupt: %s", m->id, strerror(errno));
-	message_free(m);
+	set_aside(m, 0);
 }
 
 /* How many may be read at once: what the memory of all has left, but some for every message. */
@@ -346,30 +375,51 @@ struct activation {
 	char from[QUEUE_PATH_MAX], active[QUEUE_PATH_MAX], incoming[QUEUE_PATH_MAX];
 	int fd, error;			/* fd -1: error says why; ENOENT from rename means that the file has gone */
 	bool renamed;
+	bool incomplete;		/* somebody has named a file that cleanup(8) has not finished */
+	bool told;			/* in the log */
+	bool stranded;			/* in active, but not ours: it could not be put back */
 };
 
-/* In a thread: rename, open, lock. A file that another process still holds goes back to be found a little later. */
+/* In a thread: back to incoming, where it is found a little later. */
+static void
+put_back(struct activation *a)
+{
+	struct timeval later = clock_wall();
+
+	later.tv_sec += SKIP_SECONDS;
+	if (!a->incomplete)
+		(void)utimes(a->active, (struct timeval[2]){ later, later });
+	a->stranded = rename(a->active, a->incoming) != 0 && errno != ENOENT;
+}
+
+/* In a thread: rename, open, lock. A file that another process still holds, or that cannot be opened, goes back. */
 static void
 activation_work(struct task *task)
 {
 	struct activation *a = (struct activation *)task;
 
+	struct stat st;
+
+	if (a->stranded) {
+		put_back(a);
+		return;
+	}
 	a->fd = -1;
 	a->renamed = rename(a->from, a->active) == 0;
 	if (a->renamed)
 		a->fd = open(a->active, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	a->error = a->fd < 0 ? errno : 0;
-	if (a->fd < 0)
+	if (a->fd < 0 && (!a->renamed || a->error == ENOENT))
 		return;
-	if (file_lock(a->fd, FILE_LOCK_EXCLUSIVE, false))
-		return;
-	struct timeval later = clock_wall();
-
-	later.tv_sec += SKIP_SECONDS;
-	(void)close(a->fd);
+	if (a->fd >= 0 && file_lock(a->fd, FILE_LOCK_EXCLUSIVE, false)) {
+		a->incomplete = fstat(a->fd, &st) == 0 && (st.st_mode & QUEUE_MODE_READY) != QUEUE_MODE_READY;
+		if (!a->incomplete)
+			return;
+	}
+	if (a->fd >= 0)
+		(void)close(a->fd);
 	a->fd = -1;
-	(void)utimes(a->active, (struct timeval[2]){ later, later });
-	(void)rename(a->active, a->incoming);
+	put_back(a);
 }
 
 /* Act upon the group bits that flush(8) and postsuper(1) leave in the mode. */
@@ -392,6 +442,8 @@ check_mode(struct message *m, int fd)
 static void
 log_activation_failure(const struct activation *a)
 {
+	if (a->incomplete)
+		return;
 	if (a->error == 0)
 		log_info("%s: skipped, still being delivered", a->id);
 	else if (a->renamed)
@@ -412,6 +464,7 @@ new_message(const struct activation *a)
 	m->id = span_strdup(span_str(a->id));
 	m->seq = ++seq;
 	m->active = clock_wall();
+	m->entered = clock_ms();
 	m->fresh = a->fresh;
 	outcome_recover(m);
 	return m;
@@ -468,17 +521,35 @@ admit(const struct activation *a)
 }
 
 static void
+put_back_again(void *arg, unsigned events)
+{
+	struct activation *a = arg;
+
+	(void)events;
+	pool_submit(qmgr_pool, &a->task);
+}
+
+static void
 activation_done(struct task *task)
 {
 	struct activation *a = (struct activation *)task;
 
 	if (a->fd >= 0) {
 		admit(a);		/* counted since message_activate() */
-	} else {
-		log_activation_failure(a);
-		message_count--;
-		scan_message_gone();
+		free(a);
+		return;
 	}
+	if (!a->told)
+		log_activation_failure(a);
+	a->told = true;
+	if (a->stranded) {
+		(void)loop_after(qmgr_loop, stuck_ms(), put_back_again, a);
+		return;
+	}
+	if (a->renamed || a->error != ENOENT)
+		scan_incoming_again();
+	message_count--;
+	scan_message_gone();
 	free(a);
 }
 

@@ -99,12 +99,13 @@ struct message {
 	unsigned sendopts, ret_flags, trace_flags;
 	long rcpt_count;		/* when it was queued */
 	long unread;			/* recipients in the file that were not read yet */
-	int64_t refilled;		/* ms: when recipients were read last */
+	int64_t entered, refilled;	/* ms: into the active queue; when recipients were read last */
 	struct span sender, encoding, envelope_id, verp, filter, redirect;
 	struct span client_name, client_addr, client_port, client_proto, client_helo;
 	struct span sasl_method, sasl_username, sasl_sender, log_ident, rewrite_context;
 	size_t entries;			/* not finished yet */
 	unsigned logs;			/* DELIVERY_LOG_* that exist, or may exist */
+	bool stuck;			/* its file cannot leave the active queue at present; told once */
 	bool deferred, expire, have_sender, fresh;	/* fresh: no log of an earlier attempt can exist */
 	struct vec logged;		/* expired: offsets of the recipients that the defer log names, in order */
 	const char *corrupt_why;	/* found out while deliveries were under way */
@@ -166,6 +167,7 @@ void	scan_trigger(char byte);		/* W I D A F */
 void	scan_new_message(const char *id);	/* cleanup has named it */
 void	scan_retry_message(const char *id);	/* deferred: try it now, also over a transport that is given a rest */
 void	scan_message_gone(void);		/* room in the active queue */
+void	scan_incoming_again(void);		/* a file could not be taken, or was put back: look within seconds */
 
 /* --- message.c --- */
 extern size_t message_count;			/* in the active queue */
@@ -182,6 +184,10 @@ void	message_corrupt(struct message *);		/* to corrupt/; the message is gone */
 void	message_free(struct message *);
 void	batch_release(struct batch *);
 bool	message_open(struct message *, int flags, int *fd);
+/* The file could not be renamed (errno). False: it has gone. True: have fn called with the message in a while; it must not be
+ * let go, or its file would lie in the active queue until the next start. */
+bool	message_stuck(struct message *, const char *to, void (*fn)(void *arg, unsigned events));
+#define SKIP_SECONDS	60		/* that long a file is left alone which another process has locked */
 
 /* --- recipients.c: resolve and assign --- */
 void	recipients_assign(struct message *, struct batch *, struct recipient *, size_t n);

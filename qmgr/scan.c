@@ -23,6 +23,7 @@
 #define FILES_A_TURN		50	/* names looked at before the event loop gets its turn */
 #define INCOMING_CHECK_MS	5000	/* how often a lost trigger is looked for */
 #define ORPHAN_SECONDS		600	/* an incomplete, unlocked file of that age has no writer any more */
+#define FAR_SLACK		60	/* seconds: clocks of file systems, steps of the clock */
 #define ORPHAN_CHECK_MS		240000	/* so that none gets much older than that */
 
 static struct scan {
@@ -33,7 +34,8 @@ static struct scan {
 
 static bool turn_pending, waiting_for_room;
 static struct timespec incoming_seen;	/* mtime of the directory when its last scan began */
-static bool incoming_unfinished;	/* that scan met a file that is still being written */
+static bool incoming_unfinished;	/* that scan met a file that is still being written, or another must come */
+static time_t incoming_due;		/* the first time to come of a file that it met; 0 = none */
 
 static bool
 have_room(void)
@@ -57,6 +59,26 @@ remove_orphan(const char *path, const char *id, const struct stat *st)
 	(void)close(fd);
 }
 
+/*
+ * Only the queue manager itself gives a file a time to come, and never one that is far away: another one is from before the
+ * clock was set back, and waiting for it could mean days.
+ */
+static bool
+is_for_later(const struct scan *s, const char *id, time_t when)
+{
+	const time_t now = clock_wall().tv_sec, farthest = s == &incoming ? SKIP_SECONDS : conf.maximal_backoff_time;
+
+	if (when <= now + 1)
+		return false;
+	if (when > now + farthest + FAR_SLACK) {
+		log_warning("%s: its time stamp is %lld s ahead, was the clock set back? It is tried now", id, (long long)(when - now));
+		return false;
+	}
+	if (s == &incoming && (incoming_due == 0 || when < incoming_due))
+		incoming_due = when;
+	return true;
+}
+
 static void
 consider(const struct scan *s, const char *dir, const char *id)
 {
@@ -73,7 +95,7 @@ consider(const struct scan *s, const char *dir, const char *id)
 		}
 		return;
 	}
-	if (!s->ignore_time && st.st_mtime > clock_wall().tv_sec + 1)
+	if (!s->ignore_time && is_for_later(s, id, st.st_mtime))
 		return;
 	if (s == &incoming)
 		flow_give(1);
@@ -87,10 +109,13 @@ begin(struct scan *s)
 
 	if (s == &incoming) {
 		incoming_unfinished = false;
+		incoming_due = 0;
 		if (stat("incoming", &st) == 0)
 			incoming_seen = st.st_mtim;
 	}
 	s->dir = queue_scan_open(s->queue);
+	if (s == &incoming && queue_scan_dir(s->dir)[0] == '\0')
+		incoming_unfinished = true;	/* not to be opened */
 	s->ignore_time = s->again_ignore_time;
 	s->again = s->again_ignore_time = false;
 }
@@ -159,6 +184,8 @@ scan_message_gone(void)
 		schedule_turn();
 }
 
+void scan_incoming_again(void) { incoming_unfinished = true; }
+
 void
 scan_new_message(const char *id)
 {
@@ -220,6 +247,8 @@ check_incoming(void *arg, unsigned events)
 	(void)events;
 	if (incoming.dir == NULL)
 		flow_fill((size_t)conf.default_process_limit);
+	if (incoming_due != 0 && incoming_due <= clock_wall().tv_sec + 1)
+		incoming_unfinished = true;
 	if (incoming.dir == NULL && stat("incoming", &st) == 0 &&
 	    (incoming_unfinished || st.st_mtim.tv_sec != incoming_seen.tv_sec || st.st_mtim.tv_nsec != incoming_seen.tv_nsec))
 		request(&incoming, false);

@@ -78,7 +78,7 @@ deliver_as(const struct mailbox_target *m, const char *path)
 static struct dsn_text
 deliver_one(struct delivery *d, struct delivery_rcpt *r)
 {
-	struct mailbox_target m = { .d = d, .rcpt = r, .lock_styles = conf.virtual_mailbox_lock,
+	struct mailbox_target m = { .d = d, .rcpt = r, .of_virtual = true, .lock_styles = conf.virtual_mailbox_lock,
 	    .size_limit = conf.virtual_mailbox_limit, .strict_owner = conf.strict_mailbox_ownership };
 	struct span value;
 	int64_t uid, gid;

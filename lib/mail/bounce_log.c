@@ -3,14 +3,28 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "io/file.h"
+#include "base/buf.h"
+#include "base/log.h"
 #include "mail/bounce_log.h"
 #include "mail/queue.h"
 
-#define LOG_SIZE_MAX	(64u << 20)
+#define PIECE		65536u	/* read at a time; a longer line is cut there */
+#define ENTRY_LINES	100	/* that are looked at; we write a dozen */
+
+struct log_reader {
+	int fd;
+	struct buf window;
+	size_t at;			/* of the next line in it */
+	bool ended;			/* the file */
+	struct arena *mem;		/* of the present entry */
+};
 
 static const struct {
 	const char *name;
@@ -46,30 +60,94 @@ take_field(struct log_entry *e, struct span line, struct arena *mem)
 		e->notify = (unsigned)n;
 }
 
-bool
-log_read(const char *queue, const char *id, struct arena *mem, struct vec *entries)
+struct log_reader *
+log_reader_open(const char *queue, const char *id)
 {
 	char path[QUEUE_PATH_MAX];
-	struct buf text = {0};
-	struct err err = {0};
-	struct log_entry *e = NULL;
-	struct span rest, line;
+	struct log_reader *r;
 
 	queue_path(path, queue, id);
-	if (!file_read_all(path, LOG_SIZE_MAX, &text, &err)) {
-		buf_free(&text);
-		return false;
-	}
-	rest = span_copy(buf_view(&text), mem);
-	buf_free(&text);
-	while (span_take_line(&rest, &line)) {
-		if (line.n == 0) {
-			e = NULL;
-			continue;
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		return NULL;
+	r = calloc(1, sizeof *r);
+	if (r == NULL)
+		log_out_of_memory();
+	r->fd = fd;
+	r->mem = arena_new();
+	return r;
+}
+
+void
+log_reader_close(struct log_reader **rp)
+{
+	struct log_reader *r = *rp;
+
+	if (r == NULL)
+		return;
+	(void)close(r->fd);
+	buf_free(&r->window);
+	arena_free(&r->mem);
+	free(r);
+	*rp = NULL;
+}
+
+void
+log_reader_rewind(struct log_reader *r)
+{
+	buf_reset(&r->window);
+	r->at = 0;
+	r->ended = lseek(r->fd, 0, SEEK_SET) != 0;
+}
+
+static void
+more(struct log_reader *r)
+{
+	ssize_t n;
+
+	buf_drop(&r->window, r->at);
+	r->at = 0;
+	buf_reserve(&r->window, PIECE);
+	while ((n = read(r->fd, r->window.p + r->window.n, PIECE)) < 0 && errno == EINTR)
+		continue;
+	if (n > 0)
+		r->window.n += (size_t)n;
+	else
+		r->ended = true;
+}
+
+static bool
+next_line(struct log_reader *r, struct span *line)
+{
+	for (;;) {
+		struct span rest = span_from(buf_view(&r->window), r->at);
+		const size_t end = span_find(rest, '\n');
+
+		if (end < rest.n || rest.n >= PIECE || (r->ended && rest.n > 0)) {
+			*line = span_to(rest, end);
+			r->at += end < rest.n ? end + 1 : end;
+			return true;
 		}
-		if (e == NULL)
-			e = vec_add(entries);
-		take_field(e, line, mem);
+		if (r->ended)
+			return false;
+		more(r);
 	}
-	return true;
+}
+
+bool
+log_reader_next(struct log_reader *r, struct log_entry *e)
+{
+	struct span line;
+	int lines = 0;
+
+	*e = (struct log_entry){0};
+	arena_reset(r->mem);
+	while (next_line(r, &line)) {
+		if (line.n == 0 && lines > 0)
+			return true;
+		if (line.n > 0 && lines++ < ENTRY_LINES)
+			take_field(e, line, r->mem);
+	}
+	return lines > 0;
 }

@@ -12,7 +12,6 @@
 
 #include "base/arena.h"
 #include "base/span.h"
-#include "base/vec.h"
 
 /* Absent fields are empty or 0. Every text is one printable line. */
 struct log_entry {
@@ -23,7 +22,11 @@ struct log_entry {
 	unsigned notify;
 };
 
-/* Append all entries of the file to *entries (of struct log_entry); texts live in mem. False: no file or not readable. */
-bool	log_read(const char *queue, const char *id, struct arena *mem, struct vec *entries);
+/* Entries one after the other, with memory for one of them, however long the file is. */
+struct log_reader;
+struct log_reader *log_reader_open(const char *queue, const char *id);	/* NULL: no file, or not readable */
+bool	log_reader_next(struct log_reader *, struct log_entry *);	/* texts live until the next call */
+void	log_reader_rewind(struct log_reader *);
+void	log_reader_close(struct log_reader **);				/* NULL is fine */
 
 #endif

@@ -131,7 +131,7 @@ copy_message(struct writer *w, const struct mailbox_target *t, bool mbox, struct
 
 /* Which report an errno of a mailbox operation deserves. */
 static struct dsn
-errno_code(int error)
+errno_code(int error, struct dsn other)
 {
 	switch (error) {
 	case EAGAIN:
@@ -143,8 +143,23 @@ errno_code(int error)
 	case EFBIG:
 		return (struct dsn){ 5, 2, 2 };
 	default:
-		return (struct dsn){ 5, 2, 0 };
+		return other;
 	}
+}
+
+/* When it could not be opened or made. */
+static struct dsn
+open_code(const struct mailbox_target *t, int error)
+{
+	return errno_code(error, (struct dsn){ t->of_virtual ? 4 : 5, 2, 0 });
+}
+
+static const struct dsn write_code = { 5, 3, 0 };
+
+static const char *
+write_text(const struct mailbox_target *t, int error)
+{
+	return arena_printf(t->d->mem, "error writing message: %s", strerror(error));
 }
 
 static struct dsn_text
@@ -152,6 +167,8 @@ mbox_failure(const struct mailbox_target *t, const char *path, struct dsn code, 
 {
 	if (t->any_file)
 		return dsn_printf(t->d->mem, code, "cannot append message to file %s: %s", path, why);
+	if (t->of_virtual)
+		return dsn_printf(t->d->mem, code, "delivery failed to mailbox %s: %s", path, why);
 	return dsn_printf(t->d->mem, code, "cannot update mailbox %s for user %s. %s", path,
 	    t->user.name != NULL ? t->user.name : "unknown", why);
 }
@@ -211,7 +228,25 @@ append_to(int fd, const char *path, const struct mailbox_target *t)
 		log_warning("%s: cannot cut back after a failed delivery: %s", path, strerror(errno));
 	if (e.kind != ERR_NONE)
 		return mbox_failure(t, path, (struct dsn){ 4, 3, 0 }, e.text);
-	return mbox_failure(t, path, errno_code(error), strerror(error));
+	return mbox_failure(t, path, errno_code(error, write_code), write_text(t, error));
+}
+
+/* Made only where nothing is, not even a link. Opening for creation what is there would need more rights in a sticky directory. */
+static int
+open_mbox(const char *path, const struct mailbox_target *t, const char **what)
+{
+	const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK | (t->any_file ? 0 : O_NOFOLLOW);
+	int fd = open(path, flags);
+
+	*what = "cannot open file";
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+	if (fd < 0 && errno == EEXIST)
+		errno = ENOENT;		/* a link to nothing */
+	else if (fd < 0)
+		*what = "cannot create file exclusively";
+	return fd;
 }
 
 struct dsn_text
@@ -224,19 +259,19 @@ mailbox_append(const char *path, const struct mailbox_target *t)
 	(void)snprintf(lock, sizeof lock, "%s.lock", path);
 	if (dot && !mailbox_lock_dot(lock)) {
 		if (errno == EEXIST || !t->any_file)
-			return mbox_failure(t, path, (struct dsn){ 4, 2, 0 },
+			return mbox_failure(t, path, errno_code(errno, (struct dsn){ 4, 2, 0 }),
 			    arena_printf(t->d->mem, "unable to create lock file %s: %s", lock, strerror(errno)));
 		dot = false;
 	}
-	int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | (t->any_file ? 0 : O_NOFOLLOW), 0600);
+	const char *what;
+	int fd = open_mbox(path, t, &what);
 	int error = errno;
 
 	if (fd >= 0) {
 		result = append_to(fd, path, t);
 		(void)close(fd);
 	} else {
-		result = mbox_failure(t, path, error == ENOENT || error == EACCES || error == ELOOP ? (struct dsn){ 4, 2, 0 } :
-		    errno_code(error), strerror(error));
+		result = mbox_failure(t, path, open_code(t, error), arena_printf(t->d->mem, "%s: %s", what, strerror(error)));
 	}
 	if (dot)
 		(void)unlink(lock);
@@ -283,26 +318,36 @@ sync_directory(const char *path)
 	return ok;
 }
 
+#define FINAL_SIZE	1200u
+
 /* Written and synced in tmp/: give it its final name, and sync that as well, so that it survives the queue file. */
 static bool
-publish(const char *path, const char *temp, int fd, struct timeval now, const char *host)
+publish(const char *path, const char *temp, int fd, struct timeval now, const char *host, char final[FINAL_SIZE])
 {
-	char final[1200], dir[1100];
+	char dir[1100];
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
 		return false;
-	(void)snprintf(final, sizeof final, "%snew/%lu.V%lxI%lxM%lu.%s", path, (unsigned long)now.tv_sec,
+	(void)snprintf(final, FINAL_SIZE, "%snew/%lu.V%lxI%lxM%lu.%s", path, (unsigned long)now.tv_sec,
 	    (unsigned long)st.st_dev, (unsigned long)st.st_ino, (unsigned long)now.tv_usec, host);
 	(void)snprintf(dir, sizeof dir, "%snew", path);
-	return link(temp, final) == 0 && sync_directory(dir);
+	if (link(temp, final) != 0)
+		return false;
+	if (sync_directory(dir))
+		return true;
+	const int error = errno;
+
+	(void)unlink(final);		/* it counts as not delivered, so it may not be there */
+	errno = error;
+	return false;
 }
 
 struct dsn_text
 maildir_deliver(const char *path, const struct mailbox_target *t)
 {
 	static unsigned count;
-	char temp[1200], host[256] = "localhost";
+	char temp[1200], final[FINAL_SIZE] = "", host[256] = "localhost";
 	struct timeval now = clock_wall();
 	struct writer w = { .limit = t->size_limit };
 	struct err e = {0};
@@ -318,10 +363,10 @@ maildir_deliver(const char *path, const struct mailbox_target *t)
 		if (error == EACCES)
 			log_warning("maildir access problem for UID/GID=%u/%u: create maildir file %s: %s", t->user.uid, t->user.gid,
 			    temp, strerror(error));
-		return dsn_printf(t->d->mem, errno_code(error), "maildir delivery failed: create maildir file %s: %s", temp,
+		return dsn_printf(t->d->mem, open_code(t, error), "maildir delivery failed: create maildir file %s: %s", temp,
 		    strerror(error));
 	}
-	bool ok = copy_message(&w, t, false, &e) && publish(path, temp, w.fd, now, host);
+	bool written = copy_message(&w, t, false, &e), ok = written && publish(path, temp, w.fd, now, host, final);
 	int error = errno;
 
 	buf_free(&w.out);
@@ -331,5 +376,8 @@ maildir_deliver(const char *path, const struct mailbox_target *t)
 		return (struct dsn_text){ .code = { 2, 0, 0 }, .action = "delivered", .reason = SPAN("delivered to maildir") };
 	if (e.kind != ERR_NONE)
 		return dsn_printf(t->d->mem, (struct dsn){ 4, 3, 0 }, "maildir delivery failed: %s", e.text);
-	return dsn_printf(t->d->mem, errno_code(error), "maildir delivery failed: %s", strerror(error));
+	if (written)
+		return dsn_printf(t->d->mem, open_code(t, error), "maildir delivery failed: create maildir file %s: %s", final,
+		    strerror(error));
+	return dsn_printf(t->d->mem, errno_code(error, write_code), "maildir delivery failed: %s", write_text(t, error));
 }

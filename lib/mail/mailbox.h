@@ -26,6 +26,7 @@ struct mailbox_target {
 	const char *lock_styles;	/* mailbox_delivery_lock: "fcntl, dotlock" */
 	long size_limit;		/* bytes; 0 = none */
 	bool strict_owner;		/* strict_mailbox_ownership: the file must belong to the user */
+	bool of_virtual;		/* reports in the words of virtual(8), which defers where local(8) returns */
 	bool any_file;			/* a /file/name alias: devices are allowed, mode 0600, no owner check */
 };
 

@@ -22,7 +22,7 @@
 struct reading {
 	const struct view_reader *reader;
 	void *arg;
-	struct arena *mem;
+	struct arena *mem, *scratch;	/* scratch: of one recipient */
 	const char *queue, *id;
 	const struct stat *st;
 	struct routing routing;
@@ -44,10 +44,10 @@ external(struct span internal, struct arena *mem)
 static struct span
 transport(const struct reading *l, struct span address)
 {
-	struct span to = l->redirect.n > 0 ? l->redirect : address_unquote(address, l->mem);
+	struct span to = l->redirect.n > 0 ? l->redirect : address_unquote(address, l->scratch);
 	struct route route;
 
-	(void)route_recipient(&l->routing, to, l->mem, &route);
+	(void)route_recipient(&l->routing, to, l->scratch, &route);
 	return route.transport;
 }
 
@@ -71,20 +71,18 @@ room_for_more(const struct reading *l)
 }
 
 static void
-show_logged(struct reading *l, const char *log)
+show_logged(struct reading *l, const char *queue)
 {
-	struct vec entries = VEC_INIT(struct log_entry);
+	struct log_reader *log = log_reader_open(queue, l->id);
+	struct log_entry e;
 
-	if (log_read(log, l->id, l->mem, &entries)) {
-		for (size_t i = 0; i < entries.n; i++) {
-			const struct log_entry *e = VEC_AT(&entries, struct log_entry, i);
-
-			show_recipient(l, e->original, e->recipient, log, e->reason);
-			if (room_for_more(l))
-				(void)hash_put(l->seen, span_lower(e->recipient, l->mem), l);
-		}
+	while (log != NULL && !l->enough && log_reader_next(log, &e)) {
+		show_recipient(l, e.original, e.recipient, queue, e.reason);
+		if (room_for_more(l))
+			(void)hash_put(l->seen, span_lower(e.recipient, l->scratch), l);
+		arena_reset(l->scratch);
 	}
-	vec_free(&entries);
+	log_reader_close(&log);
 }
 
 static void
@@ -107,10 +105,10 @@ start(struct reading *l, struct span sender)
 static void
 show_unlogged(struct reading *l, struct span address)
 {
-	struct span to = external(address, l->mem);
+	struct span to = external(address, l->scratch);
 
-	if (hash_get(l->seen, span_lower(to, l->mem)) == NULL)
-		show_recipient(l, external(l->original, l->mem), to, "", SPAN_NULL);
+	if (hash_get(l->seen, span_lower(to, l->scratch)) == NULL)
+		show_recipient(l, external(l->original, l->scratch), to, "", SPAN_NULL);
 }
 
 /* False: nothing of interest follows. */
@@ -135,7 +133,7 @@ take(struct reading *l, struct rec_reader *reader, const struct rec *r)
 			start(l, r->payload);
 		return true;
 	case REC_ORIG_RCPT:
-		l->original = span_copy(r->payload, l->mem);
+		l->original = span_copy(r->payload, l->scratch);
 		return true;
 	case REC_RCPT:
 		if (!l->started)
@@ -145,6 +143,7 @@ take(struct reading *l, struct rec_reader *reader, const struct rec *r)
 	case REC_DONE:
 	case REC_CANCELED:
 		l->original = SPAN_NULL;
+		arena_reset(l->scratch);
 		return true;
 	case REC_MESSAGE:
 		if (l->size > 0)
@@ -230,10 +229,12 @@ view_read(const char *queue, const char *id, const char *path, struct arena *mem
 	}
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & QUEUE_MODE_READY) == QUEUE_MODE_READY) {
 		l.seen = hash_new();
+		l.scratch = arena_new();
 		if (reader->transports)
 			read_routing(&l, fd);
 		read_records(&l, fd, path);
 		hash_free(&l.seen, NULL);
+		arena_free(&l.scratch);
 	}
 	(void)close(fd);
 	return l.started && !l.enough;

@@ -37,7 +37,8 @@ struct view_reader {
 };
 
 /* Read path, which is message id of that queue; files that are not complete are passed over. Recipients of the defer
- * and bounce logs come first. False: nothing was shown, or a reader had enough. Spans live as long as mem. */
+ * and bounce logs come first. False: nothing was shown, or a reader had enough. Spans live as long as mem, those of a
+ * recipient until the next one: a message can have any number of them. */
 bool	view_read(const char *queue, const char *id, const char *path, struct arena *mem, const struct view_reader *, void *arg);
 
 #endif

@@ -177,3 +177,21 @@ def test_full_queue(minfree):
             finally:
                 subprocess.run(["umount", "-l", i.queue])
                 i.destroy()
+
+
+@pytest.mark.limit(60)
+def test_report_larger_than_a_message():
+    """A failure report for more recipients than a message of message_size_limit can name names some and says how many more
+    there are. Postfix tries it again and again until the message expires, and then has no report either."""
+    with Sink() as sink:
+        sink.hook = lambda v, line, s: "550 5.1.1 no such user" if v == "RCPT" and "nobody" in line else None
+        with make(sink, main={"message_size_limit": "60000", "in_flow_delay": "0", "notify_classes": "bounce"}) as i:
+            name = place(i, "incoming", queue_file(sender="s@relay.test", rcpts=[("R", f"nobody{n}@relay.test") for n in range(400)]))
+            i.wait_log(f"{name}: removed", timeout=30)
+            sink.wait(1)
+            report, = [m.content.decode() for m in sink.messages if m.rcpts == ["s@relay.test"]]
+            listed = report.count("Final-Recipient:")
+            assert 50 < listed < 400 and f"(And {400 - listed} more recipients" in report and len(report) < 60000
+            assert sorted(set(re.findall(r"<(nobody\d+)@relay.test>:", report))) == sorted(set(re.findall(r"rfc822; (nobody\d+)@", report)))
+            assert "Undelivered Message Headers" in report and "Subject: x" in report
+            wait_for(lambda: not i.queue_files("incoming", "active", "deferred"), what="an idle queue")

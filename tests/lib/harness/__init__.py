@@ -2,6 +2,7 @@
 """What the tests share: instances of the mail system under test and of the
 reference, an SMTP client and an SMTP sink, and normalisers for comparison."""
 
+from . import faults
 from .client import Smtp, dialogue, send_mail
 from .dns import Dns
 from .flows import CONTENT, Flow, Flows
@@ -11,4 +12,4 @@ from .pair import REFERENCE_ONLY, SELF_CHECK, Batch, Pair
 from .sink import Sink
 
 __all__ = ["Batch", "CONTENT", "Dns", "Flow", "Flows", "Instance", "Normal", "Pair", "REFERENCE_ONLY", "SELF_CHECK", "Sink", "Smtp", "Suite", "dialogue",
-           "free_port", "ours", "reference", "send_mail", "wait_for"]
+           "faults", "free_port", "ours", "reference", "send_mail", "wait_for"]
