@@ -46,6 +46,7 @@ init(void)
 	if (conf.mailbox_size_limit > 0 && conf.mailbox_size_limit < conf.message_size_limit)
 		log_fatal("configuration error: mailbox_size_limit is smaller than message_size_limit");
 	aliases_open();
+	delivery_filter_init("local_delivery_status_filter", conf.local_delivery_status_filter);
 }
 
 static const struct service local = {

@@ -134,6 +134,7 @@ settle(struct smtp_work *w, bool keep)
 	if (keep && may_be_used_again(s)) {
 		smtp_close(&kept, true);
 		kept = s;
+		kept->d = NULL;
 		w->d->session_kept = true;
 		return;
 	}
@@ -153,6 +154,7 @@ try_kept(struct smtp_work *w, const char *nexthop)
 		return false;
 	}
 	w->session = kept;
+	w->session->d = w->d;
 	kept = NULL;
 	w->relay = span_cstr(span_str(w->session->relay), w->d->mem);
 	w->d->connected = clock_wall();
@@ -176,7 +178,7 @@ try_target(struct smtp_work *w, const struct smtp_target *t, const char *nexthop
 	bool keep = wants_keeping(d, nexthop), talked;
 	struct dsn_text why;
 
-	w->session = smtp_open(t, nexthop, d->mem, &why, &talked);
+	w->session = smtp_open(t, nexthop, d, &why, &talked);
 	if (talked)
 		w->relay = t->unix_path != NULL ? arena_printf(d->mem, "%s[%s]", t->host, t->unix_path) :
 		    arena_printf(d->mem, "%s[%s]:%s", t->host, t->address.host, t->address.port);

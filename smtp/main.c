@@ -51,6 +51,9 @@ smtp_init(void)
 		conf_use_lmtp();
 	smtp_generic_init();
 	smtp_checks_init();
+	smtp_features_init();
+	delivery_filter_init(smtp_is_lmtp ? "lmtp_delivery_status_filter" : "smtp_delivery_status_filter", conf.smtp_delivery_status_filter);
+	smtp_session_init();
 	dns_prepare();
 	dns_filter_open(smtp_is_lmtp ? "lmtp_dns_reply_filter" : "smtp_dns_reply_filter", conf.smtp_dns_reply_filter);
 }

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "io/sock.h"
+#include "map/map.h"
 #include "smtp/smtp.h"
 
 void
@@ -73,10 +74,76 @@ tell_postmaster(const struct smtp_session *s)
 	arena_free(&mem);
 }
 
+static struct map *reply_filter;
+
+void
+smtp_session_init(void)
+{
+	if (*conf.smtp_reply_filter != '\0')
+		reply_filter = map_open(conf.smtp_reply_filter, 0);
+}
+
+/* What smtp_reply_filter makes of a line. False: it failed, which is logged. */
+static bool
+filter_reply(struct smtp_session *s, struct span *line)
+{
+	struct span text = span_rtrim(*line), value;
+	struct err e = {0};
+
+	if (reply_filter == NULL)
+		return true;
+	switch (map_get(reply_filter, text, s->d->mem, &value, &e)) {
+	case MAP_FOUND:
+		log_info("%s: replacing server reply \"%.*s\" with \"%.*s\"", s->relay, SPAN_ARG(text), SPAN_ARG(value));
+		*line = value;
+		break;
+	case MAP_NOT_FOUND:
+		break;
+	case MAP_FAILED:
+		log_warning("%.*s: table %s lookup error for %.*s", SPAN_ARG(s->d->queue_id), map_spec(reply_filter), SPAN_ARG(text));
+		s->local_trouble = true;
+		return false;
+	}
+	return true;
+}
+
+/* A reply that looks like none: commands and replies may be out of step. */
+static void
+note_garbage(struct smtp_session *s, struct span line)
+{
+	if ((s->features & FEATURE_PIPELINING) == 0 || s->d == NULL)
+		return;
+	log_warning("%.*s: non-ESMTP response from %s: %.*s", SPAN_ARG(s->d->queue_id), s->relay, SPAN_ARG(span_rtrim(line)));
+	log_warning("to prevent loss of mail, turn off command pipelining for %s with the %s_discard_ehlo_keyword_address_maps parameter",
+	    s->addr, smtp_is_lmtp ? "lmtp" : "smtp");
+}
+
+/* One line of a reply. False: the connection is gone, or it cannot be judged. */
+static bool
+read_line(struct smtp_session *s, enum smtp_reply_state *state)
+{
+	struct span line, text;
+	bool more = true, was_garbage = s->reply.garbage;
+
+	if (!stream_line(s->stream, SMTP_REPLY_LINE_MAX, &line))
+		return false;
+	if (line.n > 0 && line.p[line.n - 1] != '\n' && line.n >= SMTP_REPLY_LINE_MAX)
+		log_warning("%s: response longer than %d: %.30s...", s->relay, SMTP_REPLY_LINE_MAX, line.p);
+	note_received(s, line);
+	text = line;
+	if (s->d != NULL && !filter_reply(s, &text))
+		return false;
+	*state = smtp_reply_line(&s->reply, text);
+	if (s->reply.garbage && !was_garbage)
+		note_garbage(s, text);
+	while (line.n > 0 && line.p[line.n - 1] != '\n' && (more = stream_line(s->stream, SMTP_REPLY_LINE_MAX, &line)))
+		;			/* the rest of an overlong line */
+	return more || *state == SMTP_REPLY_DONE;
+}
+
 bool
 smtp_read_reply(struct smtp_session *s, int timeout, const char *stage)
 {
-	struct span line;
 	enum smtp_reply_state state = SMTP_REPLY_MORE;
 
 	s->stage = stage;
@@ -86,22 +153,11 @@ smtp_read_reply(struct smtp_session *s, int timeout, const char *stage)
 		stream_set_deadline(s->stream, clock_ms() + (int64_t)timeout * 1000);
 	if (!stream_flush(s->stream))
 		return false;
-	while (state == SMTP_REPLY_MORE) {
-		bool more = true;
-
-		if (!stream_line(s->stream, SMTP_REPLY_LINE_MAX, &line))
+	while (state == SMTP_REPLY_MORE)
+		if (!read_line(s, &state))
 			return false;
-		if (line.n > 0 && line.p[line.n - 1] != '\n' && line.n >= SMTP_REPLY_LINE_MAX)
-			log_warning("%s: response longer than %d: %.30s...", s->relay, SMTP_REPLY_LINE_MAX, line.p);
-		note_received(s, line);
-		state = smtp_reply_line(&s->reply, line);
-		if (s->reply.garbage || state == SMTP_REPLY_ENDLESS)
-			s->trouble |= TROUBLE_PROTOCOL;
-		while (line.n > 0 && line.p[line.n - 1] != '\n' && (more = stream_line(s->stream, SMTP_REPLY_LINE_MAX, &line)))
-			;			/* the rest of an overlong line */
-		if (!more)
-			return state == SMTP_REPLY_DONE;
-	}
+	if (s->reply.garbage || state == SMTP_REPLY_ENDLESS)
+		s->trouble |= TROUBLE_PROTOCOL;
 	if (s->reply.code == 421 || s->reply.garbage || state == SMTP_REPLY_ENDLESS)
 		s->bad = true;
 	return state == SMTP_REPLY_DONE;
@@ -112,6 +168,8 @@ smtp_broken(const struct smtp_session *s, struct arena *mem)
 {
 	const struct dsn code = { 4, 4, 2 };
 
+	if (s->local_trouble)
+		return dsn_printf(mem, (struct dsn){ 4, 3, 0 }, "local data error while talking to %s", s->id);
 	if (stream_state(s->stream) == STREAM_TIMEOUT)
 		return dsn_printf(mem, code, "conversation with %s timed out while %s", s->id, s->stage);
 	return dsn_printf(mem, code, "lost connection with %s while %s", s->id, s->stage);
@@ -168,56 +226,6 @@ refused(struct smtp_session *s, struct arena *mem)
 	return with_reply(s, t, mem);
 }
 
-static unsigned
-discarded_keywords(void)
-{
-	static const struct { const char *word; unsigned bit; } words[] = {
-		{ "pipelining", FEATURE_PIPELINING }, { "size", FEATURE_SIZE }, { "8bitmime", FEATURE_8BITMIME }, { "dsn", FEATURE_DSN },
-		{ "smtputf8", FEATURE_SMTPUTF8 }, { "starttls", FEATURE_STARTTLS }, { "auth", FEATURE_AUTH },
-		{ "xforward", FEATURE_XFORWARD },
-	};
-	struct span in = span_str(conf.smtp_discard_ehlo_keywords), word;
-	unsigned bits = 0;
-
-	while (span_take_word(&in, ", \t", &word))
-		for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-			if (span_iis(word, words[i].word))
-				bits |= words[i].bit;
-	return bits;
-}
-
-/* Lines of the EHLO reply behind the first. */
-static void
-take_features(struct smtp_session *s)
-{
-	static const struct { const char *word; unsigned bit; } words[] = {
-		{ "PIPELINING", FEATURE_PIPELINING }, { "SIZE", FEATURE_SIZE }, { "8BITMIME", FEATURE_8BITMIME }, { "DSN", FEATURE_DSN },
-		{ "SMTPUTF8", FEATURE_SMTPUTF8 }, { "STARTTLS", FEATURE_STARTTLS }, { "AUTH", FEATURE_AUTH },
-		{ "XFORWARD", FEATURE_XFORWARD },
-	};
-	struct span in = buf_view(&s->reply.text), line, word;
-	uint64_t size;
-
-	s->features = FEATURE_ESMTP;
-	(void)span_take_line(&in, &line);
-	while (span_take_line(&in, &line)) {
-		line = span_from(line, 4);
-		if (!span_take_word(&line, " \t", &word))
-			continue;
-		for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-			if (span_iis(word, words[i].word))
-				s->features |= words[i].bit;
-		line = span_trim(line);
-		if (span_iis(word, "SIZE") && span_to_u64(line, &size) && size <= INT64_MAX)
-			s->size_limit = (int64_t)size;
-	}
-	s->features &= ~discarded_keywords();
-	if ((s->features & FEATURE_SMTPUTF8) != 0 && (s->features & FEATURE_8BITMIME) == 0) {
-		log_info("host %s offers SMTPUTF8 support, but not 8BITMIME", s->id);
-		s->features |= FEATURE_8BITMIME;
-	}
-}
-
 /* The first word behind "250-" is our own name: we talk to ourselves. */
 static bool
 is_myself(const struct smtp_session *s)
@@ -233,7 +241,7 @@ helo(struct smtp_session *s, struct arena *mem, struct dsn_text *why)
 	const char *hello = smtp_is_lmtp ? "LHLO" : "EHLO", *name = smtp_is_lmtp ? conf.lmtp_lhlo_name : conf.smtp_helo_name;
 	int timeout = smtp_is_lmtp ? conf.lmtp_lhlo_timeout : conf.smtp_helo_timeout;
 	bool esmtp_greeting = span_find_span(buf_view(&s->reply.text), SPAN("ESMTP")) < s->reply.text.n;
-	bool use_ehlo = smtp_is_lmtp || (!conf.smtp_never_send_ehlo && (conf.smtp_always_send_ehlo || esmtp_greeting));
+	bool use_ehlo = smtp_is_lmtp || (!s->no_esmtp && !conf.smtp_never_send_ehlo && (conf.smtp_always_send_ehlo || esmtp_greeting));
 
 	if (use_ehlo) {
 		smtp_command(s, "%s %s", hello, name);
@@ -241,8 +249,11 @@ helo(struct smtp_session *s, struct arena *mem, struct dsn_text *why)
 			*why = smtp_broken(s, mem);
 			return false;
 		}
-		if (s->reply.code / 100 == 2)
-			take_features(s);
+		if (s->reply.code / 100 == 2 && !smtp_take_features(s, mem)) {
+			s->local_trouble = true;
+			*why = smtp_broken(s, mem);
+			return false;
+		}
 	}
 	if (!use_ehlo || (s->reply.code / 100 != 2 && !smtp_is_lmtp && s->reply.code != 421)) {
 		smtp_command(s, "HELO %s", name);
@@ -269,26 +280,55 @@ greeting(struct smtp_session *s, struct arena *mem, struct dsn_text *why)
 		*why = smtp_broken(s, mem);
 		return false;
 	}
-	if (s->reply.code / 100 == 2)
+	if (s->reply.code / 100 == 2) {
+		smtp_find_workarounds(s, mem);
 		return helo(s, mem, why);
+	}
 	*why = refused(s, mem);
 	if (conf.smtp_skip_5xx_greeting && why->code.class == 5)
 		why->code.class = 4;
 	return false;
 }
 
-static int
-connect_to(const struct smtp_target *t, struct err *e)
+/* Source address. NULL: any. False: smtp_bind_address_enforce, and it is not ours. */
+static bool
+source_address(const struct smtp_target *t, struct sock_addr *local, bool *bind_it)
 {
-	struct sock_addr local;
-	bool v6 = t->address.sa.ss_family == AF_INET6;
-	const char *from = v6 ? conf.smtp_bind_address6 : conf.smtp_bind_address;
-	bool bind_it = *from != '\0' && sock_addr_parse(span_str(from), 0, &local);
-	int64_t timeout = (int64_t)conf.smtp_connect_timeout * 1000;
+	const char *from = t->address.sa.ss_family == AF_INET6 ? conf.smtp_bind_address6 : conf.smtp_bind_address;
+	struct err e = {0};
 
+	*bind_it = *from != '\0' && sock_addr_parse(span_str(from), 0, local);
+	if (!*bind_it || sock_may_bind(local, &e))
+		return true;
+	log_warning("smtp_connect_addr: %s", e.text);
+	*bind_it = false;
+	return !conf.smtp_bind_address_enforce;
+}
+
+/* -1: *why. */
+static int
+connect_to(const struct smtp_session *s, const struct smtp_target *t, struct arena *mem, struct dsn_text *why)
+{
+	int64_t timeout = (int64_t)conf.smtp_connect_timeout * 1000;
+	struct sock_addr local;
+	struct err e = {0};
+	bool bind_it = false;
+	int fd;
+
+	if (t->unix_path == NULL && !source_address(t, &local, &bind_it)) {
+		*why = dsn_printf(mem, (struct dsn){ 4, 4, 0 }, "server configuration error");
+		return -1;
+	}
 	if (t->unix_path != NULL)
-		return sock_connect_unix(t->unix_path, timeout, e);
-	return sock_connect_inet(&t->address, bind_it ? &local : NULL, timeout, e);
+		fd = sock_connect_unix(t->unix_path, timeout, &e);
+	else
+		fd = sock_connect_inet(&t->address, bind_it ? &local : NULL, timeout, &e);
+	if (fd < 0) {
+		const char *reason = errno == EAGAIN || errno == EINPROGRESS ? strerror(ETIMEDOUT) : strerror(errno);
+
+		*why = dsn_printf(mem, (struct dsn){ 4, 4, 1 }, "connect to %s: %s", s->relay, reason);
+	}
+	return fd;
 }
 
 static void
@@ -305,21 +345,18 @@ set_names(struct smtp_session *s, const struct smtp_target *t, const char *key)
 }
 
 struct smtp_session *
-smtp_open(const struct smtp_target *t, const char *key, struct arena *mem, struct dsn_text *why, bool *talked)
+smtp_open(const struct smtp_target *t, const char *key, const struct delivery *d, struct dsn_text *why, bool *talked)
 {
 	struct smtp_session *s = calloc(1, sizeof *s);
-	struct err e = {0};
 	int fd;
 
 	if (s == NULL)
 		log_out_of_memory();
 	set_names(s, t, key);
+	s->d = d;
 	*talked = false;
-	fd = connect_to(t, &e);
+	fd = connect_to(s, t, d->mem, why);
 	if (fd < 0) {
-		const char *reason = errno == EAGAIN || errno == EINPROGRESS ? strerror(ETIMEDOUT) : strerror(errno);
-
-		*why = dsn_printf(mem, (struct dsn){ 4, 4, 1 }, "connect to %s: %s", s->relay, reason);
 		log_info("%.*s", SPAN_ARG(why->reason));
 		free(s);
 		return NULL;
@@ -327,7 +364,7 @@ smtp_open(const struct smtp_target *t, const char *key, struct arena *mem, struc
 	*talked = true;
 	s->stream = stream_new(fd);
 	s->opened = clock_ms();
-	if (!greeting(s, mem, why))
+	if (!greeting(s, d->mem, why))
 		smtp_close(&s, stream_state(s->stream) == STREAM_OK);
 	return s;
 }

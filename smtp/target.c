@@ -113,6 +113,11 @@ add_addresses(struct vec *v, const char *host, unsigned preference, uint16_t por
 {
 	if (dns_addresses(host, address_flags(), mem, a) != DNS_OK)
 		return false;
+	if (conf.smtp_cname_overrides_servername && a->canonical != NULL) {
+		struct span name = span_str(a->canonical);
+
+		host = span_cstr(span_to(name, name.n - span_ends(name, SPAN("."))), mem);
+	}
 	for (size_t i = 0; i < a->n; i++) {
 		struct smtp_target *t = vec_add(v);
 
@@ -175,6 +180,37 @@ sort_targets(struct vec *v)
 			k--;
 		}
 		t[k] = tmp;
+	}
+}
+
+/*
+ * smtp_balance_inet_protocols: among the first smtp_mx_address_limit, half are of each family where there are so many;
+ * within each family the order stays.
+ */
+static void
+balance(struct vec *v)
+{
+	const size_t limit = (size_t)conf.smtp_mx_address_limit;
+	struct smtp_target *t = v->p, tmp;
+	size_t n[2] = { 0, 0 }, room[2];
+
+	if (!conf.smtp_balance_inet_protocols || limit < 2 || v->n <= limit)
+		return;
+	for (size_t i = 0; i < v->n; i++)
+		n[t[i].address.sa.ss_family == AF_INET6]++;
+	for (size_t f = 0; f < 2; f++)
+		room[f] = n[!f] < limit / 2 ? limit - n[!f] : n[f] < limit / 2 ? n[f] : limit / 2;
+	if (room[0] + room[1] < limit)
+		room[t[0].address.sa.ss_family == AF_INET6] += limit - room[0] - room[1];
+	for (size_t i = 0, taken = 0; i < v->n && taken < limit; i++) {
+		size_t f = t[i].address.sa.ss_family == AF_INET6;
+
+		if (room[f] == 0)
+			continue;
+		room[f]--;
+		tmp = t[i];
+		memmove(&t[taken + 1], &t[taken], (i - taken) * sizeof *t);
+		t[taken++] = tmp;
 	}
 }
 
@@ -301,6 +337,7 @@ smtp_find_targets(const char *nexthop, struct arena *mem, struct smtp_targets *o
 		return false;
 	}
 	ok = find_inet(&hop, &v, mem, why);
+	balance(&v);
 	if (ok && v.n > 0) {
 		out->n = v.n;
 		out->p = ARENA_ARRAY(mem, struct smtp_target, v.n);

@@ -5,10 +5,12 @@
  * SPDX-License-Identifier: ISC
  */
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "io/sock.h"
 #include "mail/rec.h"
 #include "smtp/address.h"
 #include "smtp/command.h"
@@ -17,6 +19,7 @@
 
 #define GROUP_BYTES	4096u
 #define CONTENT_BYTES	65536u		/* content is handed to the stream in pieces of this size */
+#define DEADLINE_BYTES	4096u		/* the same while the time for a piece depends on its size */
 
 #define END_STAGE	"sending end of data -- message may be sent more than once"
 
@@ -32,6 +35,8 @@ struct transfer {
 	bool mail_ok, data_ok, any_reply;
 	struct span sender, *address;	/* of the envelope, as the server is told; address[i] is that of rcpt[i] */
 	bool to_7bit;			/* the content is converted on its way */
+	int64_t patience;		/* ms left for content, smtp_per_request_deadline */
+	bool unread_xforward[2];	/* replies that come before that to MAIL */
 };
 
 static const char *
@@ -199,6 +204,32 @@ got_data(struct transfer *t)
 	fail_accepted(t, &why);
 }
 
+static bool
+read_xforward(struct transfer *t)
+{
+	for (int i = 0; i < 2; i++)
+		if (t->unread_xforward[i]) {
+			t->unread_xforward[i] = false;
+			if (!smtp_read_xforward(t->s, i))
+				return false;
+		}
+	return true;
+}
+
+/* Where the message came from; with PIPELINING the replies are read later. False: the connection broke. */
+static bool
+send_xforward(struct transfer *t)
+{
+	bool pipelining = (t->s->features & FEATURE_PIPELINING) != 0;
+
+	for (int i = 0; i < 2; i++) {
+		t->unread_xforward[i] = smtp_send_xforward(t->s, i);
+		if (!pipelining && !read_xforward(t))
+			return false;
+	}
+	return true;
+}
+
 /* Read the reply to the next step. False: the connection is gone. */
 static bool
 read_step(struct transfer *t)
@@ -206,6 +237,8 @@ read_step(struct transfer *t)
 	size_t step = t->got++;
 	bool ok;
 
+	if (!read_xforward(t))
+		return false;
 	if (step == 0)
 		ok = smtp_read_reply(t->s, conf.smtp_mail_timeout, "sending MAIL FROM");
 	else if (step <= t->n)
@@ -230,6 +263,8 @@ envelope(struct transfer *t)
 {
 	bool pipelining = (t->s->features & FEATURE_PIPELINING) != 0, more = true;
 
+	if (!send_xforward(t))
+		return false;
 	while (more) {
 		do {
 			more = send_step(t);
@@ -245,6 +280,47 @@ envelope(struct transfer *t)
 
 enum sent { SENT_OK, SENT_NOT_READ, SENT_NOT_CHECKED, SENT_LOST };
 
+/* With smtp_per_request_deadline content has smtp_data_xfer_timeout in all; what is sent buys time, smtp_min_data_rate. */
+static bool
+flush_content(struct transfer *t, struct buf *out)
+{
+	const int64_t limit = (int64_t)conf.smtp_data_xfer_timeout * 1000, begin = clock_ms();
+	bool ok;
+
+	stream_put(t->s->stream, buf_view(out));
+	if (!t->s->unsent_limited) {
+		sock_limit_unsent(stream_fd(t->s->stream), (int)CONTENT_BYTES);
+		t->s->unsent_limited = true;
+	}
+	if (conf.smtp_per_request_deadline)
+		stream_set_deadline(t->s->stream, begin + t->patience);
+	ok = stream_flush(t->s->stream);
+	t->patience += (int64_t)out->n * 1000 / conf.smtp_min_data_rate - (clock_ms() - begin);
+	if (t->patience > limit)
+		t->patience = limit;
+	buf_reset(out);
+	return ok;
+}
+
+/* The last piece, dot included, which some firewalls want in a packet of its own. */
+static bool
+put_end(struct transfer *t, struct buf *out)
+{
+	const struct timespec pause = { conf.smtp_pix_workaround_delay_time, 0 };
+
+	if (t->s->delay_dot) {
+		buf_cut(out, out->n - strlen(".\r\n"));
+		if (!flush_content(t, out))
+			return false;
+		(void)nanosleep(&pause, NULL);
+		buf_str(out, ".\r\n");
+	}
+	if (conf.smtp_per_request_deadline)
+		return flush_content(t, out);
+	stream_put(t->s->stream, buf_view(out));
+	return true;
+}
+
 /* Queue file content to the wire. */
 static enum sent
 send_content(struct transfer *t)
@@ -254,22 +330,21 @@ send_content(struct transfer *t)
 	struct rec rec = {0};
 	struct err e = {0};
 	bool ok, looked = true;
+	const size_t piece = conf.smtp_per_request_deadline ? DEADLINE_BYTES : CONTENT_BYTES;
 
 	outbound_init(&o, t->d, t->to_7bit);
 	rec_reader_init(&reader, t->d->fd, t->d->data_offset);
 	while ((ok = rec_next(&reader, &rec, &e)) && (rec.type == REC_NORM || rec.type == REC_CONT)) {
 		if (!(looked = outbound_add(&o, rec.payload, rec.type == REC_NORM)))
 			break;
-		if (o.out.n < CONTENT_BYTES)
+		if (o.out.n < piece)
 			continue;
-		stream_put(t->s->stream, buf_view(&o.out));
-		buf_reset(&o.out);
-		if (!stream_flush(t->s->stream))
+		if (!flush_content(t, &o.out))
 			break;
 	}
 	ok = ok && looked && rec.type == REC_EXTRACT;
 	if (ok && (ok = looked = outbound_end(&o)))
-		stream_put(t->s->stream, buf_view(&o.out));
+		ok = put_end(t, &o.out);
 	rec_reader_free(&reader);
 	outbound_free(&o);
 	return ok ? SENT_OK : stream_state(t->s->stream) != STREAM_OK ? SENT_LOST : looked ? SENT_NOT_READ : SENT_NOT_CHECKED;
@@ -340,6 +415,7 @@ data(struct transfer *t, bool keep)
 	t->s->stage = "sending message body";
 	stream_set_timeout(t->s->stream, (int64_t)conf.smtp_data_xfer_timeout * 1000);
 	stream_set_deadline(t->s->stream, 0);
+	t->patience = (int64_t)conf.smtp_data_xfer_timeout * 1000;
 	sent = send_content(t);
 	if (sent != SENT_OK) {
 		t->s->bad = true;

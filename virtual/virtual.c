@@ -129,6 +129,7 @@ init(void)
 	mailboxes = maps_open("virtual_mailbox_maps", conf.virtual_mailbox_maps, MAP_FOLD | MAP_PARANOID);
 	uids = maps_open("virtual_uid_maps", conf.virtual_uid_maps, MAP_FOLD | MAP_PARANOID);
 	gids = maps_open("virtual_gid_maps", conf.virtual_gid_maps, MAP_FOLD | MAP_PARANOID);
+	delivery_filter_init("virtual_delivery_status_filter", conf.virtual_delivery_status_filter);
 }
 
 static const struct service virtual = {

@@ -244,6 +244,25 @@ sock_peer_name(int fd, char out[SOCK_NAME_MAX])
 	return true;
 }
 
+void
+sock_limit_unsent(int fd, int bytes)
+{
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+}
+
+bool
+sock_may_bind(const struct sock_addr *to, struct err *e)
+{
+	int fd = socket(to->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool ok = fd >= 0 && bind(fd, (const struct sockaddr *)&to->sa, to->len) == 0;
+
+	if (!ok)
+		(void)err_temp(e, "bind %s: %s", to->host, strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
+	return ok;
+}
+
 int
 sock_connect_unix(const char *path, int64_t timeout_ms, struct err *e)
 {

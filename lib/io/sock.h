@@ -32,6 +32,11 @@ int	sock_listen_unix(const char *path, int type, int backlog, struct err *e);	/*
 
 /* Blocking sockets. -1 and *e (with errno kept). timeout_ms 0 = the kernel's. bind_to may be NULL. */
 int	sock_connect_inet(const struct sock_addr *to, const struct sock_addr *bind_to, int64_t timeout_ms, struct err *e);
+/* How much may wait in the kernel that was not sent yet. Without a limit it takes megabytes, and a writer that waits for room is
+ * woken only when a third of that has gone: a peer that takes little by little looks like one that takes nothing. */
+void	sock_limit_unsent(int fd, int bytes);
+/* Can the address (port 0) be the source of a connection? */
+bool	sock_may_bind(const struct sock_addr *, struct err *);
 int	sock_connect_unix(const char *path, int64_t timeout_ms, struct err *e);
 /* The same by a client that has a name, which the server sees before a single byte was sent. NULL: without. */
 int	sock_connect_unix_as(const char *name, const char *path, int64_t timeout_ms, struct err *e);

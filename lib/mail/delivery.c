@@ -19,6 +19,7 @@
 #include "mail/queue.h"
 #include "mail/rec.h"
 #include "mail/verify_client.h"
+#include "map/maps.h"
 
 static struct timeval
 from_us(int64_t us)
@@ -165,8 +166,44 @@ tell_verify(const struct delivery *d, const struct delivery_rcpt *r, enum verify
 		log_warning("%.*s: verify service failure", SPAN_ARG(d->queue_id));
 }
 
+static struct maps *status_filter;
+
 void
-delivery_deferred(struct delivery *d, struct delivery_rcpt *r, const char *relay, const struct dsn_text *text)
+delivery_filter_init(const char *name, const char *value)
+{
+	status_filter = maps_open(name, value, 0);
+}
+
+/* What the administrator makes of code and text; success stays success, and failure failure. */
+static struct dsn_text
+filtered(struct delivery *d, const struct dsn_text *text, unsigned class)
+{
+	struct dsn_text t = with_class(text, class), out = t;
+	struct span value, rest;
+	struct dsn code;
+
+	if (status_filter == NULL || maps_count(status_filter) == 0)
+		return t;
+	struct span key = span_str(arena_printf(d->mem, "%s %.*s", dsn_str(t.code, d->mem), SPAN_ARG(t.reason)));
+
+	if (maps_get(status_filter, key, 0, d->mem, &value, NULL) != MAP_FOUND)
+		return t;
+	rest = value;
+	if (!dsn_take(&rest, &code) || (code.class == 2) != (class == 2)) {
+		log_warning("%s: bad status code: %.*s", maps_title(status_filter), SPAN_ARG(value));
+		return t;
+	}
+	while (rest.n > 0 && ascii_space(rest.p[0]))
+		rest = span_from(rest, 1);
+	if (rest.n == 0)
+		return t;
+	out.code = code;
+	out.reason = rest;
+	return out;
+}
+
+static void
+defer_it(struct delivery *d, struct delivery_rcpt *r, const char *relay, const struct dsn_text *text)
 {
 	struct dsn_text t = with_class(text, 4);
 
@@ -196,7 +233,7 @@ delay_is_over(const struct delivery *d, const struct delivery_rcpt *r)
 void
 delivery_sent(struct delivery *d, struct delivery_rcpt *r, const char *relay, const struct dsn_text *text)
 {
-	struct dsn_text t = with_class(text, 2);
+	struct dsn_text t = filtered(d, text, 2);
 	const bool asked = ((r->notify & DSN_NOTIFY_SUCCESS) != 0 && !d->dsn_passed_on) || delay_is_over(d, r);
 
 	if (d->flags & DELIVERY_FLAG_USER_PROBE) {
@@ -211,8 +248,8 @@ delivery_sent(struct delivery *d, struct delivery_rcpt *r, const char *relay, co
 	delivery_mark_done(d, r);
 }
 
-void
-delivery_bounced(struct delivery *d, struct delivery_rcpt *r, const char *relay, const struct dsn_text *text)
+static void
+bounce_it(struct delivery *d, struct delivery_rcpt *r, const char *relay, const struct dsn_text *text)
 {
 	struct dsn_text t = with_class(text, 5);
 
@@ -239,12 +276,36 @@ delivery_bounced(struct delivery *d, struct delivery_rcpt *r, const char *relay,
 	if (!append(d, BOUNCE_LOG_BOUNCE, r, &t)) {
 		struct dsn_text later = dsn_printf(d->mem, (struct dsn){ 4, 3, 0 }, "bounce or trace service failure");
 
-		delivery_deferred(d, r, "none", &later);
+		defer_it(d, r, "none", &later);
 		return;
 	}
 	r->done = true;
 	delivery_log(d, r, relay, &t, "bounced");
 	delivery_mark_done(d, r);
+}
+
+/* It was one or the other; the filter may have changed that. */
+static void
+failed(struct delivery *d, struct delivery_rcpt *r, const char *relay, const struct dsn_text *text, unsigned class)
+{
+	struct dsn_text t = filtered(d, text, class);
+
+	if (t.code.class == 5)
+		bounce_it(d, r, relay, &t);
+	else
+		defer_it(d, r, relay, &t);
+}
+
+void
+delivery_deferred(struct delivery *d, struct delivery_rcpt *r, const char *relay, const struct dsn_text *text)
+{
+	failed(d, r, relay, text, 4);
+}
+
+void
+delivery_bounced(struct delivery *d, struct delivery_rcpt *r, const char *relay, const struct dsn_text *text)
+{
+	failed(d, r, relay, text, 5);
 }
 
 void

@@ -67,6 +67,8 @@ struct delivery {
 	struct vec results;		/* struct ipc_delivered_rcpt, with DELIVERY_FLAG_RESULTS */
 };
 
+/* In .init: default_delivery_status_filter or what the agent has for it; name: of the parameter. */
+void	delivery_filter_init(const char *name, const char *value);
 /* Say hello to qmgr on a new connection: this worker is ready. Before the first delivery_receive(). */
 bool	delivery_greet(struct stream *qmgr);
 /* Next request on the connection: decoded, queue file open and locked. NULL: peer gone, bad request, or file vanished

@@ -26,6 +26,8 @@ ZONE = {
     "loop.test": {"MX": [(10, "self.test")]},
     "backup.test": {"MX": [(10, "down.test"), (20, "self.test"), (30, "mx2.test")]},
     "busy.test": {"MX": [(10, "busy-host.test"), (20, "mx2.test")]},
+    "other-name.test": {"CNAME": "mx1.test"},
+    "many.test": {"A": [f"127.0.0.{n}" for n in range(21, 28)], "AAAA": ["2001:db8::1", "2001:db8::2", "2001:db8::3"]},
     "mx1.test": {"A": ["127.0.0.11"]},
     "mx2.test": {"A": ["127.0.0.12"]},
     "busy-host.test": {"A": ["127.0.0.14"]},
@@ -48,7 +50,10 @@ def net(tmp_path_factory):
         i = make(environment={"POSTHASTE_RESOLV_CONF": dns.write_resolv_conf(str(conf))}, main={
             "smtp_tcp_port": port, "minimal_backoff_time": "300s", "smtp_connect_timeout": "5s",
             # Loops are looked for on port 25 only.
-            "transport_maps": "inline:{ loop.test=smtp:loop.test:25 backup.test=smtp:backup.test:25 }"})
+            "transport_maps": "inline:{ loop.test=smtp:loop.test:25 backup.test=smtp:backup.test:25 names.test=smtp:[other-name.test] renamed.test=renamed:[other-name.test] balanced.test=balanced:[many.test] unbalanced.test=unbalanced:[many.test] }"},
+                 master="renamed unix - - n - - smtp\n  -o smtp_cname_overrides_servername=yes\n" + "".join(
+                     f"{name} unix - - n - - smtp\n  -o inet_protocols=all -o smtp_address_preference=ipv4 -o smtp_mx_session_limit=0 -o smtp_balance_inet_protocols={value}\n"
+                     for name, value in (("balanced", "yes"), ("unbalanced", "no"))))
         conf.chmod(0o644)
         i.mx1, i.mx2, i.busy, i.dns, i.mx_port = mx1, mx2, busy_host, dns, port
         try:
@@ -139,3 +144,16 @@ def test_loop(net):
 def test_backup_mx_never_goes_past_itself(net):
     assert send(net, "backup.test").startswith("relay=none, dsn=4.4.1, status=deferred (connect to down.test[127.0.0.13]:25: ")
     assert not net.mx2.sessions
+
+
+def test_name_behind_alias(net):
+    assert send(net, "names.test").startswith("relay=other-name.test[127.0.0.11]:PORT")
+    assert send(net, "renamed.test").startswith("relay=mx1.test[127.0.0.11]:PORT")
+
+
+@pytest.mark.parametrize("domain, v4, v6", [("balanced.test", 3, 2), ("unbalanced.test", 5, 0)])
+def test_both_families(net, domain, v4, v6):
+    """Five addresses are tried: some of each family, or the preferred ones alone."""
+    send(net, domain)
+    tried = re.findall(r"connect to many.test\[([^]]*)\]", net.last_log)
+    assert (sum("." in a for a in set(tried)), sum(":" in a for a in set(tried))) == (v4, v6)
