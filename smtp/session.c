@@ -134,6 +134,8 @@ read_line(struct smtp_session *s, enum smtp_reply_state *state)
 	if (s->d != NULL && !filter_reply(s, &text))
 		return false;
 	*state = smtp_reply_line(&s->reply, text);
+	if (s->reply.garbage || *state == SMTP_REPLY_ENDLESS)
+		s->trouble |= TROUBLE_PROTOCOL;
 	if (s->reply.garbage && !was_garbage)
 		note_garbage(s, text);
 	while (line.n > 0 && line.p[line.n - 1] != '\n' && (more = stream_line(s->stream, SMTP_REPLY_LINE_MAX, &line)))
@@ -156,8 +158,6 @@ smtp_read_reply(struct smtp_session *s, int timeout, const char *stage)
 	while (state == SMTP_REPLY_MORE)
 		if (!read_line(s, &state))
 			return false;
-	if (s->reply.garbage || state == SMTP_REPLY_ENDLESS)
-		s->trouble |= TROUBLE_PROTOCOL;
 	if (s->reply.code == 421 || s->reply.garbage || state == SMTP_REPLY_ENDLESS)
 		s->bad = true;
 	return state == SMTP_REPLY_DONE;
