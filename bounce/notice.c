@@ -355,7 +355,7 @@ attempt(const struct notice *n)
 {
 	struct err e = {0};
 	struct span reason;
-	struct cleanup_client *c = cleanup_start(CLEANUP_FLAG_INTERNAL | (is_utf8(n) ? CLEANUP_FLAG_SMTPUTF8 : 0u) |
+	struct cleanup_client *c = cleanup_start(cleanup_internal_flags("bounce") | (is_utf8(n) ? CLEANUP_FLAG_SMTPUTF8 : 0u) |
 	    (needs_tls(n) ? CLEANUP_FLAG_REQUIRETLS : 0u), &e);
 
 	if (c == NULL) {

@@ -79,6 +79,15 @@ take_hop(const char *nexthop, struct arena *mem, struct hop *out)
 	return host.n > 0 && out->port != 0;
 }
 
+/* Without a level of its own the old parameter counts. */
+static bool
+dns_wanted(void)
+{
+	const char *level = conf.smtp_dns_support_level;
+
+	return *level == '\0' ? !conf.disable_dns_lookups : strcmp(level, "disabled") != 0;
+}
+
 static unsigned
 address_flags(void)
 {
@@ -89,7 +98,7 @@ address_flags(void)
 	(void)inet_protocols_parse(conf.inet_protocols, &v4, &v6, NULL);
 	while (span_take_word(&in, ", \t", &word))
 		flags |= span_iis(word, "native") ? DNS_USE_NATIVE : DNS_USE_DNS;
-	if (strcmp(conf.smtp_dns_support_level, "disabled") == 0)
+	if (!dns_wanted())
 		flags = DNS_USE_NATIVE;
 	return flags | (v4 ? DNS_IPV4 : 0u) | (v6 ? DNS_IPV6 : 0u);
 }
@@ -298,7 +307,7 @@ find_inet(const struct hop *hop, struct vec *v, struct arena *mem, struct dsn_te
 	struct dns_answer a;
 	bool none = true, numeric = address_ipv4_ok(span_str(hop->host)) || address_ipv6_ok(span_str(hop->host));
 
-	if (!hop->no_mx && !numeric && strcmp(conf.smtp_dns_support_level, "disabled") != 0) {
+	if (!hop->no_mx && !numeric && dns_wanted()) {
 		if (find_mx(hop, v, mem, why, &none)) {
 			shuffle(v);
 			sort_targets(v);

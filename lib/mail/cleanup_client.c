@@ -76,6 +76,13 @@ cleanup_received_flags(void)
 }
 
 unsigned
+cleanup_internal_flags(const char *class)
+{
+	return CLEANUP_FLAG_INTERNAL |
+	    (listed(conf.internal_mail_filter_classes, class) ? CLEANUP_FLAG_FILTER | CLEANUP_FLAG_MILTER : 0u);
+}
+
+unsigned
 cleanup_autodetect_flag(const char *class)
 {
 	return listed(conf.smtputf8_autodetect_classes, "all") || listed(conf.smtputf8_autodetect_classes, class) ? CLEANUP_FLAG_AUTOUTF8 : 0;

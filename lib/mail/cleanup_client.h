@@ -58,6 +58,8 @@ struct cleanup_client;
 
 /* Flags for mail from the network: CLEANUP_FLAG_EXTERNAL less what receive_override_options turns off. */
 unsigned cleanup_received_flags(void);
+/* Flags for mail of our own; class: "bounce" or "notify", which internal_mail_filter_classes may have. */
+unsigned cleanup_internal_flags(const char *class);
 /* CLEANUP_FLAG_AUTOUTF8 when smtputf8_autodetect_classes has this class of mail: "sendmail", "qmqpd"; else 0. */
 unsigned cleanup_autodetect_flag(const char *class);
 /* Open a queue file at cleanup(8). The connection is kept for the next message. NULL: cleanup is not available. */

@@ -151,7 +151,7 @@ postmaster_tell(const struct letter *l)
 	known = true;
 	if ((classes & l->trouble) == 0 || space_missing(&room) != NULL)
 		return;
-	c = cleanup_start(CLEANUP_FLAG_INTERNAL, &e);
+	c = cleanup_start(cleanup_internal_flags("notify"), &e);
 	if (c == NULL) {
 		log_warning("postmaster notify: %s", e.text);
 		return;

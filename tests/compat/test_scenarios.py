@@ -181,6 +181,23 @@ def test_header_checks_in_a_file(make, sink):
     pair.compare(run)
 
 
+@pytest.mark.parametrize("classes", ["", "bounce"])
+def test_checks_of_reports(make, sink, classes):
+    """internal_mail_filter_classes: reports pass the checks only when it says so."""
+    pair = make({"mydestination": "", "relay_domains": "relay.test, back.test", "relayhost": f"[127.0.0.1]:{sink.port}", "internal_mail_filter_classes": classes,
+                 "header_checks": "regexp:{{/^Subject: Undelivered/ WARN a report}}"})
+
+    def run(instance):
+        sink.clear()
+        mark = instance.mark()
+        assert send_mail(instance.port(), "a@back.test", "rej550@relay.test", TEXT).startswith("250")
+        sink.wait(1)
+        instance.wait_queue_empty()
+        log = log_of(instance, mark, "cleanup")
+        return [line for lines in log.values() for line in lines if "warning" in line]
+    assert len(pair.compare(run)) == (classes == "bounce")
+
+
 def test_virtual_domains(make, sink):
     """postmap of a file with several domains; the table's own suffix; redirected."""
     pair = make({"mydestination": "", "virtual_alias_maps": "hash:@config@/virtual", "virtual_alias_domains": "one.test two.test",

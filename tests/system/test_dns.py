@@ -50,8 +50,8 @@ def net(tmp_path_factory):
         i = make(environment={"POSTHASTE_RESOLV_CONF": dns.write_resolv_conf(str(conf))}, main={
             "smtp_tcp_port": port, "minimal_backoff_time": "300s", "smtp_connect_timeout": "5s",
             # Loops are looked for on port 25 only.
-            "transport_maps": "inline:{ loop.test=smtp:loop.test:25 backup.test=smtp:backup.test:25 names.test=smtp:[other-name.test] renamed.test=renamed:[other-name.test] balanced.test=balanced:[many.test] unbalanced.test=unbalanced:[many.test] }"},
-                 master="renamed unix - - n - - smtp\n  -o smtp_cname_overrides_servername=yes\n" + "".join(
+            "transport_maps": "inline:{ loop.test=smtp:loop.test:25 backup.test=smtp:backup.test:25 names.test=smtp:[other-name.test] old.test=old:mx1.test renamed.test=renamed:[other-name.test] balanced.test=balanced:[many.test] unbalanced.test=unbalanced:[many.test] }"},
+                 master="renamed unix - - n - - smtp\n  -o smtp_cname_overrides_servername=yes\nold unix - - n - - smtp\n  -o disable_dns_lookups=yes\n" + "".join(
                      f"{name} unix - - n - - smtp\n  -o inet_protocols=all -o smtp_address_preference=ipv4 -o smtp_mx_session_limit=0 -o smtp_balance_inet_protocols={value}\n"
                      for name, value in (("balanced", "yes"), ("unbalanced", "no"))))
         conf.chmod(0o644)
@@ -157,3 +157,9 @@ def test_both_families(net, domain, v4, v6):
     send(net, domain)
     tried = re.findall(r"connect to many.test\[([^]]*)\]", net.last_log)
     assert (sum("." in a for a in set(tried)), sum(":" in a for a in set(tried))) == (v4, v6)
+
+
+def test_no_dns(net):
+    """disable_dns_lookups, the parameter of old: names are looked up as the system does, and the system does not know this one."""
+    line = send(net, "old.test")
+    assert "status=bounced" in line and "mx1.test" in line and not net.mx1.messages, line
