@@ -305,6 +305,7 @@ start_host(struct svc *s)
 		log_out_of_memory();
 	*h = (struct host_process){ .pid = pid, .status_fd = pair[0], .svc = s, .next = hosts };
 	h->path = strdup(child_program(s, path, sizeof path));
+	h->key = strdup(s->key);
 	h->watch = loop_watch(master_loop, pair[0], LOOP_READ, status_ready, h);
 	hosts = h;
 	s->host = h;
@@ -332,24 +333,39 @@ wakeup(void *p, unsigned events)
 	arm_wakeup(s);
 }
 
+static bool
+is_woken_up(const struct svc *s)
+{
+	return s->def->wakeup > 0 && (!s->def->wakeup_if_used || s->used);
+}
+
 void
 child_start_wakeups(struct svc *s)
 {
-	if (s->def->wakeup <= 0 || s->wakeup != NULL || (s->def->wakeup_if_used && !s->used))
+	if (s->wakeup != NULL || !is_woken_up(s))
 		return;
 	wakeup(s, 0);
 }
 
-/* Its predecessor, that ends now, could still take the connection that wakes it up: so it is started before that. */
 void
 child_restart_wakeups(struct svc *s)
 {
-	if (s->def->wakeup <= 0 || (s->def->wakeup_if_used && !s->used))
+	if (!is_woken_up(s))
 		return;
 	loop_cancel(&s->wakeup);
 	if (s->host == NULL && s->throttle == NULL)
 		start_host(s);
 	wakeup(s, 0);
+}
+
+/* A host that was to end may have taken the connection that should have woken up its successor. */
+static const char *ended;
+
+static void
+wake_successor(struct svc *s)
+{
+	if (strcmp(s->key, ended) == 0 && is_woken_up(s) && s->throttle == NULL)
+		endpoint_wake(s);
 }
 
 static void
@@ -432,9 +448,13 @@ reap_one(pid_t pid, int status)
 		if (h->watch != NULL)
 			status_ready(h, 0);	/* what it said last */
 		*p = h->next;
+		ended = h->svc == NULL ? h->key : NULL;
 		buried(h, status);
+		if (ended != NULL)
+			table_each(wake_successor);
 		loop_unwatch(&h->watch);
 		(void)close(h->status_fd);
+		free(h->key);
 		free(h->path);
 		free(h);
 		return;

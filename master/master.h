@@ -30,6 +30,7 @@ struct host_process {
 	int status_fd;
 	struct watch *watch;
 	struct svc *svc;		/* NULL: removed or restarted since */
+	char *key;			/* of the service that it was started for */
 	bool ready, retiring;
 	char *path;
 	struct host_process *next;
