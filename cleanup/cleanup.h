@@ -17,7 +17,7 @@
 #include "base/vec.h"
 #include "mail/checks.h"
 #include "mail/cleanup_client.h"
-#include "mail/mime.h"
+#include "mail/mime_7bit.h"
 #include "mail/queue.h"
 #include "mail/rec.h"
 #include "map/maps.h"
@@ -49,6 +49,7 @@ struct message {
 	bool have_sender, warned, envelope_done;
 	struct span pending_orcpt, pending_orig;	/* wait for the R record they belong to */
 	unsigned pending_notify;
+	unsigned attributes;		/* stored so far */
 	bool have_pending_orig;
 	bool recipients_seen;		/* other records behind them set a flag in the C record */
 	struct hash *seen;		/* duplicate filter */
@@ -56,6 +57,8 @@ struct message {
 	struct vec bounces;		/* struct delivery_rcpt: all recipients, when refused mail is to be bounced */
 
 	/* content */
+	struct mime_7bit *to_7bit;	/* force_mime_input_conversion; else NULL */
+	struct buf to_7bit_line;	/* not given to it yet */
 	bool unfinished;		/* the line at hand is the last and has no end */
 	struct buf clean;		/* a line without what message_strip_characters names */
 	struct buf line;		/* a line whose LF has not come yet */

@@ -207,8 +207,8 @@ complete_line(struct message *m, struct span line)
 	}
 }
 
-void
-content_text(struct message *m, struct span text)
+static void
+take_text(struct message *m, struct span text)
 {
 	struct span line;
 
@@ -239,9 +239,56 @@ content_text(struct message *m, struct span text)
 	}
 }
 
+/* force_mime_input_conversion. A line without end is given on in pieces that are long enough to tell a boundary. */
+static void
+convert(struct message *m, struct span text, bool end)
+{
+	const size_t limit = line_limit();
+	struct buf out = {0};
+	struct span line;
+
+	buf_span(&m->to_7bit_line, text);
+	text = buf_view(&m->to_7bit_line);
+	while (text.n > 0) {
+		const bool whole = span_find(text, '\n') <= limit && span_take_until(&text, '\n', &line);
+
+		if (!whole && text.n <= limit)
+			break;
+		if (!whole) {
+			line = span_to(text, limit);
+			text = span_from(text, limit);
+		}
+		mime_7bit_add(m->to_7bit, line, whole, &out);
+	}
+	buf_drop(&m->to_7bit_line, m->to_7bit_line.n - text.n);
+	if (end) {
+		if (m->to_7bit_line.n > 0)
+			mime_7bit_add(m->to_7bit, buf_view(&m->to_7bit_line), true, &out);
+		mime_7bit_end(m->to_7bit, &out);
+	}
+	take_text(m, buf_view(&out));
+	buf_free(&out);
+}
+
+void
+content_text(struct message *m, struct span text)
+{
+	if (!conf.force_mime_input_conversion) {
+		take_text(m, text);
+		return;
+	}
+	if (m->to_7bit == NULL) {
+		m->to_7bit = ARENA_NEW(m->mem, struct mime_7bit);
+		mime_7bit_init(m->to_7bit);
+	}
+	convert(m, text, false);
+}
+
 void
 content_end(struct message *m)
 {
+	if (m->to_7bit != NULL && message_wanted(m))
+		convert(m, SPAN_NULL, true);
 	if (!message_wanted(m))
 		return;
 	if (m->line.n > 0) {

@@ -112,6 +112,18 @@ remember_attribute(struct message *m, struct span name, struct span value)
 			copy_span(m, kept[i].to, value);
 }
 
+/* queue_file_attribute_count_limit */
+static bool
+has_room(struct message *m)
+{
+	if (m->attributes++ < (unsigned)conf.queue_file_attribute_count_limit)
+		return true;
+	if ((m->status & CLEANUP_STAT_BAD) == 0)
+		log_warning("%s: message rejected: attribute count exceeds limit %d", m->id, conf.queue_file_attribute_count_limit);
+	message_trouble(m, CLEANUP_STAT_BAD, NULL);
+	return false;
+}
+
 static void
 take_attribute(struct message *m, const struct rec *r)
 {
@@ -124,7 +136,7 @@ take_attribute(struct message *m, const struct rec *r)
 			message_trouble(m, CLEANUP_STAT_BAD, NULL);
 	} else if (span_is(name, "dsn_orig_rcpt")) {
 		copy_span(m, &m->pending_orcpt, value);
-	} else if (value.n > 0 && !span_is(name, "create_time")) {
+	} else if (value.n > 0 && !span_is(name, "create_time") && has_room(m)) {
 		if (m->recipients_seen)
 			m->size.qmgr_flags |= REC_QMGR_MIXED;
 		remember_attribute(m, name, value);

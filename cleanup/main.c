@@ -27,6 +27,9 @@ message_free(struct message *m)
 	buf_free(&m->out);
 	buf_free(&m->line);
 	buf_free(&m->clean);
+	buf_free(&m->to_7bit_line);
+	if (m->to_7bit != NULL)
+		mime_7bit_free(m->to_7bit);
 	buf_free(&m->header);
 	buf_free(&m->bcc);
 	vec_free(&m->bounces);

@@ -11,6 +11,7 @@
 #include "cleanup/cleanup.h"
 #include "conf/conf.h"
 #include "smtp/address.h"
+#include "smtp/encoded_word.h"
 
 static void
 put_header(struct message *m, const char *name, const char *value)
@@ -71,18 +72,33 @@ phrase(struct message *m, struct span name)
 	return text;
 }
 
+/* A name that is not ASCII, as words that any header may hold; NULL: it is ASCII, or full_name_encoding_charset is of no use. */
+static const char *
+encoded(struct message *m)
+{
+	struct buf b = {0};
+	const char *text = NULL;
+
+	if (!span_is_ascii(m->full_name) && encoded_words(m->full_name, span_str(conf.full_name_encoding_charset), &b))
+		text = span_cstr(buf_view(&b), m->mem);
+	buf_free(&b);
+	return text;
+}
+
 static void
 add_from(struct message *m)
 {
+	const char *name = encoded(m);
 	struct span sender = m->sender.n > 0 ? address_quote(m->sender, m->mem) : SPAN("MAILER-DAEMON");
 	const char *value;
 
 	if (m->full_name.n == 0)
 		value = span_cstr(sender, m->mem);
 	else if (strcmp(conf.header_from_format, "obsolete") == 0)
-		value = arena_printf(m->mem, "%.*s (%.*s)", SPAN_ARG(sender), SPAN_ARG(m->full_name));
+		value = arena_printf(m->mem, "%.*s (%s)", SPAN_ARG(sender),
+		    name != NULL ? name : span_cstr(m->full_name, m->mem));
 	else
-		value = arena_printf(m->mem, "%s <%.*s>", phrase(m, m->full_name), SPAN_ARG(sender));
+		value = arena_printf(m->mem, "%s <%.*s>", name != NULL ? name : phrase(m, m->full_name), SPAN_ARG(sender));
 	put_header(m, "From", value);
 }
 

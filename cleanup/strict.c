@@ -64,6 +64,8 @@ take_set(const char *text, bool *set)
 void
 strict_init(void)
 {
+	if (conf.force_mime_input_conversion && conf.disable_mime_input_processing)
+		log_fatal("force_mime_input_conversion = yes needs disable_mime_input_processing = no");
 	any_reject = take_set(conf.message_reject_characters, reject);
 	any_strip = take_set(conf.message_strip_characters, strip);
 }

@@ -77,6 +77,15 @@ decode_unicode_escapes(struct span in, struct buf *out)
 	return true;
 }
 
+/* Not by a format, which would end at a NUL. */
+static void
+orcpt_text(struct buf *out, struct span type, struct span text)
+{
+	buf_span(out, type);
+	buf_byte(out, ';');
+	buf_span(out, text);
+}
+
 /* "type;xtext" to "type;text". */
 static bool
 take_orcpt(struct smtpd *s, struct span value, struct span *out)
@@ -88,12 +97,12 @@ take_orcpt(struct smtpd *s, struct span value, struct span *out)
 	if (!span_take_until(&value, ';', &type) || type.n == 0)
 		return false;
 	if (span_iis(type, "utf-8")) {
-		buf_printf(&b, "%.*s;", SPAN_ARG(type));
+		orcpt_text(&b, type, SPAN_NULL);
 		ok = decode_unicode_escapes(value, &b);
 	} else {
 		ok = smtp_xtext_decode(value, s->tmem, &text);
 		if (ok)
-			buf_printf(&b, "%.*s;%.*s", SPAN_ARG(type), SPAN_ARG(text));
+			orcpt_text(&b, type, text);
 	}
 	for (size_t i = 0; i < b.n; i++)
 		if ((unsigned char)b.p[i] < 32 || b.p[i] == 127)

@@ -210,6 +210,23 @@ wire_size(struct span text)
 	return size;
 }
 
+/* What came by BDAT counts each piece of line_length_limit as a line, in the reply to the last chunk, as in the reference. */
+static int64_t
+extra_lines(struct smtpd *s, struct span text)
+{
+	const size_t limit = conf.line_length_limit > 0 ? (size_t)conf.line_length_limit : REC_LINE_MAX;
+	int64_t extra = 0;
+
+	while (text.n > 0) {
+		const size_t n = span_find(text, '\n');
+
+		extra += (int64_t)((s->chunk_column + n) / limit * 2);
+		s->chunk_column = n < text.n ? 0 : (s->chunk_column + n) % limit;
+		text = span_from(text, n + 1);
+	}
+	return extra;
+}
+
 void
 smtpd_content(struct smtp_server *server, struct span text, size_t raw)
 {
@@ -220,6 +237,8 @@ smtpd_content(struct smtp_server *server, struct span text, size_t raw)
 	if (server->dot.bare_lf && s->forbid_bare_lf)
 		s->saw_bare_lf = true;
 	s->size += wire_size(text);
+	if (s->chunking)
+		s->size += extra_lines(s, text);
 	if (conf.message_size_limit > 0 && s->size > conf.message_size_limit) {
 		if (s->content_status == 0)
 			log_warning("%s: queue file size limit exceeded", smtpd_queue_id(s));
@@ -356,6 +375,8 @@ flush_chunks(struct smtpd *s)
 	struct buf tail = {0};
 
 	smtp_chunk_end(&s->server.dot, &tail);
+	if (span_is(buf_view(&tail), "\n") && s->chunk_column == 0 && s->size > 0)
+		s->size -= 2;			/* the last line was cut at its very end */
 	smtpd_content(&s->server, buf_view(&tail), 0);
 	buf_free(&tail);
 }

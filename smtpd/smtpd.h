@@ -99,6 +99,7 @@ struct smtpd {
 	bool first_line;		/* no content was seen yet */
 	bool chunking, chunk_failed, chunk_last;
 	uint64_t chunk_size;
+	size_t chunk_column;		/* bytes of the line at hand, modulo line_length_limit */
 
 	/* restrictions */
 	const char *recipient;		/* internal form, while a recipient is looked at; NULL */

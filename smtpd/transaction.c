@@ -24,6 +24,7 @@ smtpd_mail_reset(struct smtpd *s)
 	s->sender_text = s->encoding = s->envelope_id = s->sasl_sender = s->rewrite_context = s->instance = s->verp = NULL;
 	s->ret_flags = s->content_status = 0;
 	s->announced_size = s->size = 0;
+	s->chunk_column = 0;
 	s->origin = (struct smtpd_origin){0};
 	s->rcpt = NULL;
 	s->rate_counted = NULL;

@@ -44,8 +44,11 @@ refuse(struct check *c, int kind, const char *reply)
 	    [ERROR_CONFIG] = TROUBLE_SOFTWARE, [ERROR_LOOKUP] = TROUBLE_DATA };
 	struct smtpd *s = c->s;
 
-	smtpd_trouble(s, trouble[kind]);
-	if (s->warn_if_reject > 0 && kind < ERROR_ACCESS) {
+	const bool warn_only = s->warn_if_reject > 0 && kind < ERROR_ACCESS;
+
+	if (!warn_only || conf.smtpd_warn_if_reject_is_error)
+		smtpd_trouble(s, trouble[kind]);
+	if (warn_only) {
 		smtpd_log_event(s, "reject_warning", reply);
 		return DUNNO;
 	}
@@ -84,7 +87,8 @@ check_defer_permit(struct check *c, int code, const char *dsn, const char *fmt, 
 	va_start(ap, fmt);
 	reply = make_reply(s, code, dsn, fmt, ap);
 	va_end(ap);
-	smtpd_trouble(s, TROUBLE_POLICY);
+	if (s->warn_if_reject == 0 || conf.smtpd_warn_if_reject_is_error)
+		smtpd_trouble(s, TROUBLE_POLICY);
 	if (s->warn_if_reject > 0) {
 		smtpd_log_event(s, "reject_warning", reply);
 		return DUNNO;

@@ -28,7 +28,7 @@ static struct ipc_client service;
 static char service_path[128];
 
 static const struct cleanup_verdict verdicts[] = {
-	{ CLEANUP_STAT_BAD, 451, "4.3.0", "internal protocol error" },
+	{ CLEANUP_STAT_BAD, 451, "4.3.0", "internal error 1" },
 	{ CLEANUP_STAT_RCPT, 550, "5.1.0", "no recipients specified" },
 	{ CLEANUP_STAT_HOPS, 554, "5.4.0", "too many hops" },
 	{ CLEANUP_STAT_SIZE, 552, "5.3.4", "message file too big" },

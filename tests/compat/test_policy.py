@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""check_policy_service: what a policy server is asked, and what its answers, good and bad, make of a session."""
+"""check_policy_service: what a policy server is asked, and what its answers, good and bad, make of a session. (Rows 33 and 34 of the table of attacks.)"""
 
 import re
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Queue files that nobody of ours has written, very many recipients, a full queue, two masters: the rest goes on."""
+"""Queue files that nobody of ours has written, very many recipients, a full queue, two masters: the rest goes on. (Row 41 of the table of attacks.)"""
 
 import os
 import random

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "smtp/address.h"
+#include "smtp/encoded_word.h"
 
 static struct arena *mem;
 
@@ -140,12 +141,36 @@ test_hosts(void **state)
 	assert_false(address_literal_take(SPAN("["), &host));
 }
 
+static void
+test_encoded_words(void **state)
+{
+	static const struct { const char *text, *charset, *want; } row[] = {
+		{ "J\xc3\xbcrgen X. (y)", "utf-8", "=?utf-8?Q?J=C3=BCrgen_X=2E_=28y=29?=" },
+		{ "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc", "utf-8",
+		    "=?utf-8?Q?=C3=A4=C3=B6=C3=BC=C3=A4=C3=B6=C3=BC=C3=A4=C3=B6=C3=BC=C3=A4?=\n =?utf-8?Q?=C3=B6=C3=BC?=" },
+		{ "\xff\x80\x80\x80\x80\x80", "iso-8859-1", "=?iso-8859-1?Q?=FF=80=80=80=80=80?=" },
+		{ "x", "us?ascii", NULL }, { "x", "", NULL },
+		{ "x", "a-charset-whose-name-leaves-no-room-for-a-single-character-beside", NULL },
+		{ "x", "a-charset-whose-name-leaves-room-for-one-character-onl", "=?a-charset-whose-name-leaves-room-for-one-character-onl?Q?x?=" },
+	};
+	struct buf out = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		buf_reset(&out);
+		assert_int_equal(encoded_words(span_str(row[i].text), span_str(row[i].charset), &out), row[i].want != NULL);
+		if (row[i].want != NULL)
+			assert_span(buf_view(&out), row[i].want);
+	}
+	buf_free(&out);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quote), cmocka_unit_test(test_unquote), cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_hosts), cmocka_unit_test(test_encoded_words),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
