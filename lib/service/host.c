@@ -23,6 +23,8 @@
 #include "service/status.h"
 
 #define FORK_RETRY_MS	1000
+#define STORM_MS	5		/* from one fork to the next */
+#define STORM_WORKERS	8		/* at a time */
 #define WATCHDOG_MS	10000		/* how often it looks, or more often when the limit is short */
 #define STRESS_MS	1000000		/* after the last time that the process limit was reached */
 
@@ -140,13 +142,30 @@ update_listening(void)
 	set_listening(!run.retiring && !any_idle(run.h) && run.workers < run.h->nslots);
 }
 
+/*
+ * One worker for one client. When clients come faster than that, more at a time: each alone would wait for the one before
+ * it to start, to accept and to say that it is busy.
+ */
+static void
+fork_workers(void)
+{
+	static int64_t last;
+	static size_t batch = 1;
+	int64_t now = clock_ms();
+
+	batch = now - last > STORM_MS ? 1 : batch < STORM_WORKERS ? batch * 2 : batch;
+	for (size_t i = 0; i < batch && run.workers < run.h->nslots; i++)
+		fork_worker();
+	last = clock_ms();
+}
+
 static void
 listen_ready(void *arg, unsigned events)
 {
 	(void)arg;
 	(void)events;
 	if (!run.retiring && !any_idle(run.h))
-		fork_worker();
+		fork_workers();
 	update_listening();
 }
 

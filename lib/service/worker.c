@@ -145,6 +145,18 @@ single_ready(void *arg, unsigned events)
 	}
 }
 
+/* Clients wait, and the loop would ask again at once: give others the time to go. */
+static void
+descriptors_are_out(void)
+{
+	static int64_t told;
+
+	if (told == 0 || clock_ms() - told > 60000)
+		log_warning("accept connection: %s", strerror(errno));
+	told = clock_ms();
+	(void)poll(NULL, 0, 100);
+}
+
 static void
 event_ready(void *arg, unsigned events)
 {
@@ -167,8 +179,11 @@ event_ready(void *arg, unsigned events)
 	}
 	int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
-	if (client < 0)
+	if (client < 0) {
+		if (errno == EMFILE || errno == ENFILE)
+			descriptors_are_out();
 		return;
+	}
 	if (w.clients_open++ == 0)
 		atomic_fetch_add(&w.slot->clients, 1u);
 	w.h->svc->accepted(w.loop, client);

@@ -177,3 +177,16 @@ def test_large_process_limit():
         for _ in range(20):             # served by those that have become idle again
             assert send_mail(i.port(), "a@example.com", "user@vmbox.test", "Subject: x\r\n\r\nx\r\n").startswith("250")
         assert len(i.pids("smtpd")) <= before
+
+
+@pytest.mark.skipif(IS_REFERENCE, reason="a limit of ours")
+def test_many_peers_of_one_process():
+    """anvil(8) has a connection to each smtpd: it takes as many as the system lets it, not what a shell's limit happens to be."""
+    with make(main={"default_process_limit": "200", "smtpd_client_connection_count_limit": "120", "smtpd_client_event_limit_exceptions": "", "smtpd_peername_lookup": "no"},
+              wrapper=["sh", "-c", 'ulimit -Sn 100 && exec "$@"', "sh"]) as i:
+        start = i.mark()
+        crowd = [Smtp(i.port()) for _ in range(125)]
+        assert [c.banner[:4] for c in crowd] == 120 * ["220 "] + 5 * ["421 "]
+        for c in crowd:
+            c.close()
+        assert "Too many open files" not in i.log_text(start)
