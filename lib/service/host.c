@@ -150,10 +150,11 @@ static void
 fork_workers(void)
 {
 	static int64_t last;
-	static size_t batch = 1;
-	int64_t now = clock_ms();
+	static size_t streak;		/* forks since there was a pause */
+	size_t batch;
 
-	batch = now - last > STORM_MS ? 1 : batch < STORM_WORKERS ? batch * 2 : batch;
+	streak = clock_ms() - last > STORM_MS ? 0 : streak + 1;
+	batch = streak / STORM_WORKERS < STORM_WORKERS ? 1 + streak / STORM_WORKERS : STORM_WORKERS;
 	for (size_t i = 0; i < batch && run.workers < run.h->nslots; i++)
 		fork_worker();
 	last = clock_ms();
