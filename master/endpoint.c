@@ -22,7 +22,7 @@
 #include "io/sock.h"
 #include "master/master.h"
 
-#define BACKLOG 100
+#define BACKLOG 4096		/* the kernel has its own limit, net.core.somaxconn; what does not fit costs a client a second */
 
 static struct hash *by_key;
 

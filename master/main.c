@@ -307,6 +307,7 @@ main(int argc, char **argv)
 
 	(void)umask(077);
 	logging_early("master");
+	file_raise_limit();
 	parse_options(argc, argv);
 	load_main_cf();
 	if (opt.test)

@@ -37,5 +37,7 @@ void	file_sync_parent(const char *path);
  */
 int	file_open_temporary(const char *path, mode_t mode);
 bool	file_make_dir(const char *path, mode_t mode);		/* true also when it exists */
+/* As many open descriptors as the system lets this process have, whatever a shell's limit is. */
+void	file_raise_limit(void);
 
 #endif

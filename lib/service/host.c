@@ -23,6 +23,8 @@
 #include "service/status.h"
 
 #define FORK_RETRY_MS	1000
+#define STORM_MS	5		/* from one fork to the next */
+#define STORM_WORKERS	8		/* at a time */
 #define WATCHDOG_MS	10000		/* how often it looks, or more often when the limit is short */
 #define STRESS_MS	1000000		/* after the last time that the process limit was reached */
 
@@ -49,7 +51,7 @@ tell_master(enum status_kind kind, pid_t pid, int wait_status)
 static bool
 any_idle(const struct host *h)
 {
-	for (size_t i = 0; i < h->used_slots; i++)
+	for (size_t i = 0; i < atomic_load(h->used_slots); i++)
 		if (atomic_load(&h->slots[i].state) == SLOT_IDLE)
 			return true;
 	return false;
@@ -101,8 +103,8 @@ free_slot(struct host *h)
 	for (size_t i = 0; i < h->nslots; i++) {
 		if (atomic_load(&h->slots[i].state) != SLOT_FREE)
 			continue;
-		if (i >= h->used_slots)
-			h->used_slots = i + 1;
+		if (i >= atomic_load(h->used_slots))
+			atomic_store(h->used_slots, i + 1);
 		return &h->slots[i];
 	}
 	return NULL;
@@ -140,13 +142,31 @@ update_listening(void)
 	set_listening(!run.retiring && !any_idle(run.h) && run.workers < run.h->nslots);
 }
 
+/*
+ * One worker for one client. When clients come faster than that, more at a time: each alone would wait for the one before
+ * it to start, to accept and to say that it is busy.
+ */
+static void
+fork_workers(void)
+{
+	static int64_t last;
+	static size_t streak;		/* forks since there was a pause */
+	size_t batch;
+
+	streak = clock_ms() - last > STORM_MS ? 0 : streak + 1;
+	batch = streak / STORM_WORKERS < STORM_WORKERS ? 1 + streak / STORM_WORKERS : STORM_WORKERS;
+	for (size_t i = 0; i < batch && run.workers < run.h->nslots; i++)
+		fork_worker();
+	last = clock_ms();
+}
+
 static void
 listen_ready(void *arg, unsigned events)
 {
 	(void)arg;
 	(void)events;
 	if (!run.retiring && !any_idle(run.h))
-		fork_worker();
+		fork_workers();
 	update_listening();
 }
 
@@ -248,7 +268,7 @@ child_signal(void *arg, unsigned events)
 	while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
 		continue;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (size_t i = 0; i < run.h->used_slots; i++)
+		for (size_t i = 0; i < atomic_load(run.h->used_slots); i++)
 			if (atomic_load(&run.h->slots[i].pid) == pid)
 				worker_ended(&run.h->slots[i], pid, status);
 	if (run.retiring && run.workers == 0)
@@ -273,7 +293,7 @@ watchdog(void *arg, unsigned events)
 
 	(void)arg;
 	(void)events;
-	for (size_t i = 0; i < run.h->used_slots; i++) {
+	for (size_t i = 0; i < atomic_load(run.h->used_slots); i++) {
 		struct slot *slot = &run.h->slots[i];
 		int64_t since = atomic_load(&slot->working_since);
 		pid_t pid = atomic_load(&slot->pid);
@@ -300,10 +320,13 @@ child_fd(void)
 static void
 allocate(struct host *h)
 {
-	h->slots = mmap(NULL, h->nslots * sizeof *h->slots, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	/* One slot more, for the number of those in use. */
+	h->slots = mmap(NULL, (h->nslots + 1) * sizeof *h->slots, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	h->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (h->slots == MAP_FAILED || h->wake_fd < 0 || pipe2(h->retire_pipe, O_CLOEXEC) != 0)
 		log_fatal("cannot set the service up: %s", strerror(errno));
+	h->used_slots = (void *)h->slots;
+	h->slots++;
 }
 
 _Noreturn void

@@ -54,7 +54,7 @@ common_option(const struct service *svc, int letter, const char *value)
 	case 'D': o->debug = true; break;
 	case 'i': o->max_idle = (int)number(letter, value, 1000000); break;
 	case 'l': service_env.single_process = true; o->limit = 1; break;
-	case 'L': o->limit = number(letter, value, SERVICE_MAX_WORKERS); break;
+	case 'L': o->limit = number(letter, value, SERVICE_LIMIT_MAX); break;
 	case 'm': o->max_use = (int)number(letter, value, 1000000000); break;
 	case 'n': service_env.name = value; break;
 	case 'o': override(value); break;
@@ -65,7 +65,7 @@ common_option(const struct service *svc, int letter, const char *value)
 	case 'u': o->unprivileged = true; break;
 	case 'v': log_verbose++; break;
 	case 'V': log_set_sinks(log_sinks() | LOG_TO_STDERR); break;
-	case 'z': o->no_limit = true; o->limit = SERVICE_MAX_WORKERS; break;
+	case 'z': o->no_limit = true; o->limit = SERVICE_NO_LIMIT_WORKERS; break;
 	default:
 		if (svc->options == NULL || letter == '?' || strchr(svc->options, letter) == NULL)
 			log_fatal("unknown option -%c", optopt != 0 ? optopt : letter);

@@ -21,13 +21,14 @@ struct slot {
 	_Atomic int64_t working_since;	/* clock_ms() of the last sign of life while it works; 0 = it waits for work */
 };
 
-#define SERVICE_MAX_WORKERS	4096	/* stands for "no limit" */
+#define SERVICE_NO_LIMIT_WORKERS	32768u	/* stands for "no limit" */
+#define SERVICE_LIMIT_MAX		1000000u
 
 struct host {
 	const struct service *svc;
 	struct slot *slots;
 	size_t nslots;			/* process limit */
-	size_t used_slots;		/* slots above were never used */
+	_Atomic size_t *used_slots;	/* slots above were never used; in memory shared with all workers */
 	int *listen_fds;
 	size_t nlisten;
 	int wake_fd;			/* eventfd: a worker says that none is idle now */

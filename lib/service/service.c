@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "io/file.h"
 #include "ipc/attr.h"
 #include "service/logging.h"
 #include "service/private.h"
@@ -152,6 +153,8 @@ service_main(const struct service *svc, int argc, char **argv)
 	logging_configured(service_env.program);
 	log_set_console(log_tag());
 	check_flags(svc);
+	if (svc->kind == SERVICE_EVENT)		/* a client is a descriptor */
+		file_raise_limit();
 	run_debugger();
 	if (svc->init != NULL)
 		svc->init();

@@ -18,10 +18,13 @@
 #include "service/private.h"
 #include "service/status.h"
 
+#define CROWD	64		/* workers */
+
 static struct {
 	struct host *h;
 	struct slot *slot;
 	struct loop *loop;
+	struct watch **listeners;	/* NULL each while this one is busy and there are many */
 	size_t clients_open;		/* SERVICE_EVENT */
 	int64_t last_use;
 	struct client accepted;		/* SERVICE_SINGLE: what the loop has accepted */
@@ -72,7 +75,7 @@ service_wait_request(struct stream *s, int ms)
 static bool
 any_idle(void)
 {
-	for (size_t i = 0; i < w.h->nslots; i++)
+	for (size_t i = 0, used = atomic_load(w.h->used_slots); i < used; i++)
 		if (atomic_load(&w.h->slots[i].state) == SLOT_IDLE)
 			return true;
 	return false;
@@ -142,6 +145,18 @@ single_ready(void *arg, unsigned events)
 	}
 }
 
+/* Clients wait, and the loop would ask again at once: give others the time to go. */
+static void
+descriptors_are_out(void)
+{
+	static int64_t told;
+
+	if (told == 0 || clock_ms() - told > 60000)
+		log_warning("accept connection: %s", strerror(errno));
+	told = clock_ms();
+	(void)poll(NULL, 0, 100);
+}
+
 static void
 event_ready(void *arg, unsigned events)
 {
@@ -164,8 +179,11 @@ event_ready(void *arg, unsigned events)
 	}
 	int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
-	if (client < 0)
+	if (client < 0) {
+		if (errno == EMFILE || errno == ENFILE)
+			descriptors_are_out();
 		return;
+	}
 	if (w.clients_open++ == 0)
 		atomic_fetch_add(&w.slot->clients, 1u);
 	w.h->svc->accepted(w.loop, client);
@@ -205,6 +223,28 @@ retired(void *arg, unsigned events)
 	w.retired = w.stop = true;
 }
 
+/*
+ * A connection walks over all that watch the listening socket until it finds one that waits. Where there are many workers,
+ * the busy ones must not stand in its way: with 10000 of them it takes longer than a fork.
+ */
+static void
+watch_listeners(bool on)
+{
+	for (size_t i = 0; i < w.h->nlisten; i++) {
+		if (on && w.listeners[i] == NULL)
+			w.listeners[i] = loop_watch(w.loop, w.h->listen_fds[i], LOOP_READ | (w.h->nslots > 1 ? LOOP_EXCLUSIVE : 0u),
+			    w.h->svc->kind == SERVICE_SINGLE ? single_ready : event_ready, &w.h->listen_fds[i]);
+		else if (!on)
+			loop_unwatch(&w.listeners[i]);
+	}
+}
+
+static bool
+is_crowd(void)
+{
+	return atomic_load(w.h->used_slots) > CROWD;
+}
+
 static int
 max_use(void)
 {
@@ -225,6 +265,7 @@ single_loop(void)
 	for (int uses = 0; !w.stop && !(retires && uses >= max_use()); uses++) {
 		w.accepted = (struct client){ .fd = -1, .via = -1 };
 		w.triggered = false;
+		watch_listeners(true);
 		while (w.accepted.fd < 0 && !w.triggered && !w.stop) {
 			if (retires && clock_ms() - w.last_use >= max_idle_ms())
 				end(0);
@@ -232,6 +273,8 @@ single_loop(void)
 		}
 		if (w.accepted.fd < 0 && !w.triggered)
 			break;
+		if (is_crowd())
+			watch_listeners(false);
 		become_busy();
 		service_progress();
 		if (w.triggered)
@@ -271,9 +314,9 @@ worker_run(struct host *h, struct slot *slot)
 	w.last_use = clock_ms();
 	if (h->svc->worker_init != NULL)
 		h->svc->worker_init();
-	for (size_t i = 0; i < h->nlisten; i++)
-		(void)loop_watch(w.loop, h->listen_fds[i], LOOP_READ | (h->nslots > 1 ? LOOP_EXCLUSIVE : 0u),
-		    single ? single_ready : event_ready, &h->listen_fds[i]);
+	if ((w.listeners = calloc(h->nlisten, sizeof(struct watch *))) == NULL)
+		log_out_of_memory();
+	watch_listeners(true);
 	(void)loop_watch(w.loop, h->retire_pipe[0], LOOP_READ, retired, NULL);
 	if (single)
 		single_loop();

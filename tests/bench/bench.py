@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -26,58 +25,8 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
 from image import Missing, place  # noqa: E402
 from harness import Instance, Smtp, free_port, reference, wait_for  # noqa: E402
+from measure import Cgroup, cpu_seconds, fmt, listens, private_kb  # noqa: E402
 from suite import installed  # noqa: E402
-
-TICK = os.sysconf("SC_CLK_TCK")
-
-
-class Cgroup:
-    """CPU time of everything that ran inside; falls back to /proc when there is no cgroup."""
-
-    def __init__(self, name):
-        self.path = self.file = None
-        for top, probe in (("/sys/fs/cgroup", "cpu.stat"), ("/sys/fs/cgroup/cpuacct", "cpuacct.usage")):
-            path = f"{top}/posthaste-bench-{os.getpid()}-{name}"
-            try:
-                os.mkdir(path)
-            except OSError:
-                continue
-            if os.path.exists(f"{path}/{probe}") and os.path.exists(path + "/cgroup.procs"):
-                self.path, self.file = path, f"{path}/{probe}"
-                break
-            os.rmdir(path)
-
-    def prefix(self):
-        if not self.path:
-            return []
-        return ["sh", "-c", f'echo $$ > {self.path}/cgroup.procs && exec "$@"', "sh"]
-
-    def usec(self):
-        with open(self.file) as f:
-            text = f.read()
-        m = re.search(r"usage_usec (\d+)", text)
-        return int(m.group(1)) if m else int(text) / 1000
-
-    def close(self):
-        if self.path:
-            try:
-                wait_for(lambda: not open(self.path + "/cgroup.procs").read(), 10)
-                os.rmdir(self.path)
-            except (AssertionError, OSError):
-                pass
-
-
-def cpu_seconds(pids):
-    """User and system time of processes and of their ended, waited-for children."""
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/stat") as f:
-                rest = f.read().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        total += sum(int(rest[i]) for i in (11, 12, 13, 14))
-    return total / TICK
 
 
 class Bench:
@@ -158,13 +107,7 @@ class Bench:
         sessions = [Smtp(self.instance.port()) for _ in range(count)]
         for c in sessions:
             c.cmd("EHLO x")
-        total = 0
-        for pid in self.instance.pids("smtpd"):
-            try:
-                with open(f"/proc/{pid}/smaps_rollup") as f:
-                    total += sum(int(x) for x in re.findall(r"(?m)^Private_\w+:\s+(\d+)", f.read()))
-            except OSError:
-                pass
+        total = private_kb(self.instance.pids("smtpd"))
         for c in sessions:
             c.cmd("QUIT")
             c.close()
@@ -181,24 +124,12 @@ class Bench:
         return t / count * 1000, c / count * 1000
 
 
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    except OSError:
-        return False
-
-
 def traced(pid):
     try:
         with open(f"/proc/{pid}/status") as f:
             return "TracerPid:\t0" not in f.read()
     except OSError:
         return True
-
-
-def fmt(value, unit=""):
-    return "-" if value is None else f"{value:.2f}{unit}" if value < 100 else f"{value:.0f}{unit}"
 
 
 def main():

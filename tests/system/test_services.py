@@ -161,3 +161,32 @@ def has_peer(pid, client):
         inodes = {line.split()[9] for line in f.readlines()[1:] if line.split()[2].endswith(port)}
     links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
     return any(f"socket:[{n}]" in links for n in inodes)
+
+
+@pytest.mark.skipif(IS_REFERENCE, reason="a limit of ours")
+def test_large_process_limit():
+    """Numbers of processes that a large machine is given; a hundred of them at work do not stand in the way of the next."""
+    with make(main={"default_process_limit": "20000", "smtpd_client_connection_count_limit": "0", "smtpd_peername_lookup": "no"}) as i:
+        crowd = [Smtp(i.port()) for _ in range(100)]
+        assert all(c.banner.startswith("220 ") for c in crowd)
+        for c in crowd:
+            assert c.cmd("EHLO x").startswith("250")
+            assert c.cmd("QUIT").startswith("221")
+            c.close()
+        before = len(i.pids("smtpd"))
+        for _ in range(20):             # served by those that have become idle again
+            assert send_mail(i.port(), "a@example.com", "user@vmbox.test", "Subject: x\r\n\r\nx\r\n").startswith("250")
+        assert len(i.pids("smtpd")) <= before
+
+
+@pytest.mark.skipif(IS_REFERENCE, reason="a limit of ours")
+def test_many_peers_of_one_process():
+    """anvil(8) has a connection to each smtpd: it takes as many as the system lets it, not what a shell's limit happens to be."""
+    with make(main={"default_process_limit": "200", "smtpd_client_connection_count_limit": "120", "smtpd_client_event_limit_exceptions": "", "smtpd_peername_lookup": "no"},
+              wrapper=["sh", "-c", 'ulimit -Sn 100 && exec "$@"', "sh"]) as i:
+        start = i.mark()
+        crowd = [Smtp(i.port()) for _ in range(125)]
+        assert [c.banner[:4] for c in crowd] == 120 * ["220 "] + 5 * ["421 "]
+        for c in crowd:
+            c.close()
+        assert "Too many open files" not in i.log_text(start)
