@@ -48,7 +48,7 @@ def deferred(i):
     return wait_for(lambda: i.queue_files("deferred"), what="a deferred message")
 
 
-@pytest.mark.parametrize("jump", [-DAY, DAY, -7 * DAY, 3650 * DAY], ids=["a-day-back", "a-day-ahead", "a-week-back", "ten-years-ahead"])
+@pytest.mark.parametrize("jump", [-DAY, DAY, -7 * DAY, 5500 * DAY], ids=["a-day-back", "a-day-ahead", "a-week-back", "after-2038"])
 def test_new_mail(road, jump):
     """A session that is open meanwhile goes on, and new mail is delivered at once, again and again."""
     i, control = road
