@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "conf/own_address.h"
+#include "conf/tcp_port.h"
 #include "io/sock.h"
 #include "master/master.h"
 
@@ -141,18 +142,8 @@ split_name(const char *name, char *host, size_t size, const char **port, struct 
 static bool
 port_number(const char *port, struct err *e, uint16_t *out)
 {
-	uint64_t n;
-	const struct servent *se;
-
-	if (span_to_u64(span_str(port), &n) && n > 0 && n < 65536) {
-		*out = (uint16_t)n;
-		return true;
-	}
-	se = getservbyname(port, "tcp");
-	if (se == NULL)
-		return err_perm(e, "%s: Servname not supported for ai_socktype", port);
-	*out = ntohs((uint16_t)se->s_port);
-	return true;
+	*out = tcp_port(span_str(port));
+	return *out != 0 || err_perm(e, "%s: Servname not supported for ai_socktype", port);
 }
 
 static bool

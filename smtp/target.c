@@ -5,7 +5,6 @@
  * SPDX-License-Identifier: ISC
  */
 #include <arpa/inet.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -14,6 +13,7 @@
 #include "base/vec.h"
 #include "conf/conf.h"
 #include "conf/own_address.h"
+#include "conf/tcp_port.h"
 #include "map/match.h"
 #include "smtp/address.h"
 #include "smtp/smtp.h"
@@ -25,29 +25,6 @@ struct hop {
 	uint16_t port;
 	bool no_mx;
 };
-
-static uint16_t
-port_number(struct span text)
-{
-	static const struct { const char *name; uint16_t port; } known[] = {
-		{ "smtp", 25 }, { "lmtp", 24 }, { "submission", 587 }, { "smtps", 465 }, { "submissions", 465 },
-	};
-	struct servent *service;
-	char name[64];
-	uint64_t n;
-
-	if (span_to_u64(text, &n))
-		return n > 0 && n < 65536 ? (uint16_t)n : 0;
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-		if (span_is(text, known[i].name))
-			return known[i].port;
-	if (text.n >= sizeof name)
-		return 0;
-	memcpy(name, text.p, text.n);
-	name[text.n] = '\0';
-	service = getservbyname(name, "tcp");
-	return service == NULL ? 0 : ntohs((uint16_t)service->s_port);
-}
 
 /* "[host]:port", "host:port", "[::1]", "host". */
 static bool
@@ -75,7 +52,7 @@ take_hop(const char *nexthop, struct arena *mem, struct hop *out)
 			port = span_from(in, colon + 1);
 	}
 	out->host = span_cstr(host, mem);
-	out->port = port_number(port);
+	out->port = tcp_port(port);
 	return host.n > 0 && out->port != 0;
 }
 

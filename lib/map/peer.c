@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "conf/own_address.h"
+#include "conf/tcp_port.h"
 #include "io/sock.h"
 #include "map/peer.h"
 
@@ -148,9 +150,13 @@ connect_inet(const struct peer *p, int64_t end)
 {
 	const struct addrinfo hints = { .ai_family = family_wanted(), .ai_socktype = SOCK_STREAM };
 	struct addrinfo *list = NULL;
-	const int rc = getaddrinfo(p->host[0] != '\0' ? p->host : NULL, p->service, &hints, &list);
+	const uint16_t port = tcp_port(span_str(p->service));
+	char service[16];
+	int rc;
 	int fd = -1, why = EADDRNOTAVAIL;
 
+	(void)snprintf(service, sizeof service, "%u", port);
+	rc = getaddrinfo(p->host[0] != '\0' ? p->host : NULL, port != 0 ? service : p->service, &hints, &list);
 	if (rc != 0) {
 		log_warning("host or service %s not found: %s", p->where, gai_strerror(rc));
 		errno = why;
