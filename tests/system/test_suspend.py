@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import threading
+import time
 
 import pytest
 from harness import REFERENCE_ONLY, SELF_CHECK, Sink, send_mail, wait_for
@@ -124,11 +125,14 @@ def test_it_outlives_a_restart(live, how):
     assert os.stat(kept).st_mode & 0o777 == 0o600 and not os.path.exists(kept + ".tmp")
     wait_for(lambda: arrives(live, "two.test") is True, what="the end of the short one", poll=0.2)
     with open(kept, "a") as f:
-        f.write("nonsense\n99999999999999999999999 x\n1 past.test\n4000000000 a b\n4000000000 cut")
+        soon = int(time.time()) + (3 if how == "reload" else 0)
+        f.write(f"nonsense\n99999999999999999999999 x\n1 past.test\n{soon} three.test\n4000000000 a b\n4000000000 cut")
     mark = live.mark()
     restart(live, how)
     lines = live.wait_log(r"delivery to cut is suspended until", mark)
-    wait_for(lambda: arrives(live, "three.test") is True, what="a delivery")
+    assert time.time() >= soon or any("delivery to three.test is suspended until" in x for x in lines)     # ends after the restart
+    wait_for(lambda: arrives(live, "three.test") is True, what="a delivery", poll=0.2)
+    assert time.time() >= soon
     assert arrives(live, "one.test").startswith("delivery to one.test is suspended until ")
     assert arrives(live, "two.test") is True
     assert len([x for x in lines if "is passed over" in x]) == 3 and len([x for x in lines if "delivery to cut is suspended" in x]) == 1
