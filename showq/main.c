@@ -69,6 +69,7 @@ serve(struct session *s)
 
 	wishes = showq_wishes(stream_fd(s->peer));
 	stream_set_timeout(s->peer, 3600 * 1000);
+	view_begin();
 	attr_put_protocol(s->peer, "mail_queue_list_protocol");
 	for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)
 		put_queue(s, queues[i]);

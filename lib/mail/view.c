@@ -70,14 +70,40 @@ room_for_more(const struct reading *l)
 	return conf.duplicate_filter_limit <= 0 || hash_count(l->seen) < (size_t)conf.duplicate_filter_limit;
 }
 
+/* Few messages have a bounce log, and only while they are delivered: not to look for one is most of what a long list saves. */
+static struct hash *bounce_logs;
+
+void
+view_begin(void)
+{
+	struct queue_scan *scan = queue_scan_open("bounce");
+	const char *id;
+
+	hash_free(&bounce_logs, NULL);
+	bounce_logs = hash_new();
+	while (queue_scan_next(scan, &id))
+		(void)hash_put(bounce_logs, span_str(id), scan);
+	queue_scan_close(&scan);
+}
+
+static struct log_reader *
+open_log(const char *queue, const char *id)
+{
+	if (bounce_logs != NULL && strcmp(queue, "bounce") == 0 && hash_get(bounce_logs, span_str(id)) == NULL)
+		return NULL;
+	return log_reader_open(queue, id);
+}
+
 static void
 show_logged(struct reading *l, const char *queue)
 {
-	struct log_reader *log = log_reader_open(queue, l->id);
+	struct log_reader *log = open_log(queue, l->id);
 	struct log_entry e;
 
 	while (log != NULL && !l->enough && log_reader_next(log, &e)) {
 		show_recipient(l, e.original, e.recipient, queue, e.reason);
+		if (l->seen == NULL)
+			l->seen = hash_new();
 		if (room_for_more(l))
 			(void)hash_put(l->seen, span_lower(e.recipient, l->scratch), l);
 		arena_reset(l->scratch);
@@ -107,7 +133,7 @@ show_unlogged(struct reading *l, struct span address)
 {
 	struct span to = external(address, l->scratch);
 
-	if (hash_get(l->seen, span_lower(to, l->scratch)) == NULL)
+	if (l->seen == NULL || hash_get(l->seen, span_lower(to, l->scratch)) == NULL)
 		show_recipient(l, external(l->original, l->scratch), to, "", SPAN_NULL);
 }
 
@@ -228,7 +254,6 @@ view_read(const char *queue, const char *id, const char *path, struct arena *mem
 		return false;
 	}
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & QUEUE_MODE_READY) == QUEUE_MODE_READY) {
-		l.seen = hash_new();
 		l.scratch = arena_new();
 		if (reader->transports)
 			read_routing(&l, fd);

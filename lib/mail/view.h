@@ -36,6 +36,8 @@ struct view_reader {
 	bool transports;		/* name the transport that qmgr(8) would choose now: asks trivial-rewrite(8) */
 };
 
+/* Before a list of many: which bounce logs there are is learned once for all of them. */
+void	view_begin(void);
 /* Read path, which is message id of that queue; files that are not complete are passed over. Recipients of the defer
  * and bounce logs come first. False: nothing was shown, or a reader had enough. Spans live as long as mem, those of a
  * recipient until the next one: a message can have any number of them. */

@@ -165,4 +165,5 @@ def measure(args, suite):
         print(f"{k:12s}{text[0]:>24s}{text[1]:>24s}{ratio:8.2f}")
 
 
-main()
+if __name__ == "__main__":
+    main()
