@@ -100,7 +100,8 @@ def test_server(net, service, client, name):
         assert c.cmd("RCPT TO:<user@far.test>") == reply
         c.cmd("QUIT")
     log = [re.sub(r"^.*smtpd\[\d+\]: ", "", x) for x in net.wait_log(r"smtpd\[\d+\]: disconnect from", mark) if "smtpd[" in x]
-    assert [x for x in log if x.startswith(("warning: ", "ignoring "))] == lines
+    said = [re.sub(r"(?<=\.) \d+ IN ", " 60 IN ", x) for x in log if x.startswith(("warning: ", "ignoring "))]     # the resolver counts the seconds
+    assert said == lines
 
 
 def test_client(net):
@@ -110,7 +111,7 @@ def test_client(net):
         for domain in DELIVERIES:
             assert c.mail("a@h1.test", f"u@{domain}", "Subject: x\r\n\r\nx\r\n").startswith("250")
         c.cmd("QUIT")
-    log = [re.sub(r"^.*/smtp\[\d+\]: ", "", x) for x in net.wait_log("status=", mark, count=len(DELIVERIES)) if "/smtp[" in x]
+    log = [re.sub(r"(?<=\.) \d+ IN ", " 60 IN ", re.sub(r"^.*/smtp\[\d+\]: ", "", x)) for x in net.wait_log("status=", mark, count=len(DELIVERIES)) if "/smtp[" in x]
     for domain, (lines, what) in DELIVERIES.items():
         assert [x for x in lines if x not in log] == [], domain
         told = next(x for x in log if f"to=<u@{domain}>" in x)
