@@ -47,9 +47,13 @@ class Server:
             "smtpd_recipient_limit": "100000", "default_process_limit": str(limit), "compatibility_level": "3.6", **main})
 
     def __enter__(self):
-        if self.prepare:
-            self.prepare(self.instance)
-        self.instance.start()
+        try:
+            if self.prepare:
+                self.prepare(self.instance)
+            self.instance.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *unused):
