@@ -3,8 +3,6 @@
  *
  * SPDX-License-Identifier: ISC
  */
-#include <string.h>
-
 #include "smtp/encoded_word.h"
 
 #define WORD_MAX	75u		/* RFC 2047 2. */
@@ -15,7 +13,7 @@ static bool
 is_charset(struct span charset)
 {
 	for (size_t i = 0; i < charset.n; i++)
-		if (!ascii_alnum(charset.p[i]) && strchr("-_.:+", charset.p[i]) == NULL)
+		if (!ascii_alnum(charset.p[i]) && !span_has(SPAN("-_.:+"), charset.p[i]))
 			return false;
 	return charset.n > 0 && charset.n + FRAME + CHARACTER_MAX <= WORD_MAX;
 }

@@ -10,17 +10,22 @@
 #include "smtp/server.h"
 
 static struct arena *mem;
+static bool last_chunk;
 
 static bool
 ok(struct smtp_server *s, struct span args)
 {
 	struct smtp_path path;
-	struct span word;
+	struct span word, text;
 
 	if (smtp_take_path(&args, "FROM", &word))
 		(void)smtp_path_parse(word, SMTP_PATH_NULL, mem, &path);
+	else if (smtp_take_path(&args, "TO", &word))
+		(void)smtp_path_parse(word, SMTP_PATH_RESOLVED | SMTP_PATH_UTF8, mem, &path);
 	while (smtp_take_word(&args, &word))
-		;
+		(void)smtp_xtext_decode(span_from(word, span_find(word, '=') + 1), mem, &text);
+	if (smtp_server_tarpit(s))
+		smtp_server_uncounted(s);
 	smtp_server_reply(s, "250 2.0.0 Ok\r\n250 again");
 	return true;
 }
@@ -38,11 +43,13 @@ static bool
 start_chunk(struct smtp_server *s, struct span args)
 {
 	uint64_t n;
+	struct span size;
 
-	if (!span_to_u64(args, &n)) {
+	if (!smtp_take_word(&args, &size) || !span_to_u64(size, &n)) {
 		smtp_server_reply(s, "521 5.5.4 Syntax");
 		return false;
 	}
+	last_chunk = args.n > 0;
 	smtp_server_start_chunk(s, n);
 	return true;
 }
@@ -72,8 +79,26 @@ content(struct smtp_server *s, struct span text, size_t raw)
 }
 
 static bool
+quit(struct smtp_server *s, struct span args)
+{
+	(void)args;
+	smtp_server_reply(s, "221 2.0.0 Bye");
+	smtp_server_close(s);
+	return true;
+}
+
+/* What a chunk holds back of its last line is some CRs and the end of it. */
+static bool
 content_end(struct smtp_server *s)
 {
+	struct buf tail = {0};
+
+	if (last_chunk) {
+		smtp_chunk_end(&s->dot, &tail);
+		assert(tail.n <= 1002);
+	}
+	buf_free(&tail);
+	last_chunk = false;
 	smtp_server_reply(s, "250 2.0.0 Ok: queued");
 	return true;
 }
@@ -81,7 +106,7 @@ content_end(struct smtp_server *s)
 static const struct smtp_command commands[] = {
 	{ "EHLO", SMTP_COMMAND_LAST | SMTP_COMMAND_JUNK, ehlo }, { "MAIL", 0, ok }, { "RCPT", 0, ok },
 	{ "DATA", SMTP_COMMAND_LAST | SMTP_COMMAND_CONTENT, start_data }, { "BDAT", SMTP_COMMAND_CONTENT, start_chunk },
-	{ "NOOP", SMTP_COMMAND_JUNK, ok },
+	{ "NOOP", SMTP_COMMAND_JUNK, ok }, { "QUIT", 0, quit },
 };
 static const struct smtp_server_ops ops = {
 	.commands = commands, .ncommands = sizeof commands / sizeof commands[0], .line = line, .unknown = unknown,
@@ -113,6 +138,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	smtp_server_init(&s, &ops, NULL);
 	s.dot.lenient = data[1] & 1;
 	s.junk_limit = 3;
+	s.soft_limit = 2;
+	last_chunk = false;
 	feed(&s, span_to(span_from(in, 2), data[0]));
 	feed(&s, span_from(in, 2u + data[0]));
 	smtp_server_statistics(&s, &statistics);
