@@ -49,17 +49,6 @@ default_rights(uid_t *uid, gid_t *gid)
 	return true;
 }
 
-static bool
-allowed(const char *list, const char *want)
-{
-	struct span rest = span_str(list), word;
-
-	while (span_take_word(&rest, ", \t\r\n", &word))
-		if (span_is(word, want))
-			return true;
-	return false;
-}
-
 static void
 to_file(struct target *t, struct span path)
 {
@@ -67,7 +56,7 @@ to_file(struct target *t, struct span path)
 	uid_t uid;
 	gid_t gid;
 
-	if (!allowed(conf.allow_mail_to_files, "alias"))
+	if (!span_lists(span_str(conf.allow_mail_to_files), "alias"))
 		simple_report(&child, (struct dsn){ 5, 7, 1 }, "mail to file is restricted");
 	else if (!default_rights(&uid, &gid))
 		simple_report(&child, (struct dsn){ 4, 3, 0 }, "cannot find alias database owner");

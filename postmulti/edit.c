@@ -92,7 +92,7 @@ check_setting(const struct action *a, const char *setting)
 	if (!conf_split_pair(span_str(setting), &n, &v, &why))
 		log_fatal("Malformed parameter setting '%s'", setting);
 	name = span_cstr(n, memory);
-	if (!word_in(a->settings, name))
+	if (!span_lists(span_str(a->settings), name))
 		log_fatal("Parameter '%s' not valid with action %s", name, a->name);
 	if (v.n == 0 || *v.p != '/')
 		log_fatal("Parameter setting '%s' is not an absolute path", name);
@@ -311,7 +311,7 @@ without_word(const char *list, const char *word)
 static void
 forget_alternate(const struct instance *i)
 {
-	if (word_in(shared.alternate_config_directories, i->config_directory))
+	if (span_lists(span_str(shared.alternate_config_directories), i->config_directory))
 		set_one(DEF_CONFIG_DIRECTORY, "alternate_config_directories",
 		    without_word(shared.alternate_config_directories, i->config_directory));
 }
@@ -383,7 +383,7 @@ do_deport(struct instance *i, char *const none[])
 {
 	(void)none;
 	write_list(i, NULL, 0);
-	if (!word_in(shared.alternate_config_directories, i->config_directory))
+	if (!span_lists(span_str(shared.alternate_config_directories), i->config_directory))
 		set_one(DEF_CONFIG_DIRECTORY, "alternate_config_directories", arena_printf(memory, "%s%s%s",
 		    shared.alternate_config_directories, *shared.alternate_config_directories != '\0' ? " " : "",
 		    i->config_directory));

@@ -111,14 +111,3 @@ instance_label(const struct instance *i)
 {
 	return i->config_directory;
 }
-
-bool
-word_in(const char *list, const char *word)
-{
-	struct span rest = span_str(list), one;
-
-	while (span_take_word(&rest, ", \t\r\n", &one))
-		if (span_is(one, word))
-			return true;
-	return false;
-}

@@ -150,11 +150,11 @@ is_for(const struct instance *i, char *const argv[], const char **command)
 	*command = argv[0];
 	if (i->enabled)
 		return true;
-	if (word_in(shared.start_commands, argv[0])) {
+	if (span_lists(span_str(shared.start_commands), argv[0])) {
 		*command = "check";	/* problems are reported before it is enabled */
 		return true;
 	}
-	return !word_in(shared.stop_commands, argv[0]) && !word_in(shared.control_commands, argv[0]);
+	return !span_lists(span_str(shared.stop_commands), argv[0]) && !span_lists(span_str(shared.control_commands), argv[0]);
 }
 
 static int
@@ -195,7 +195,7 @@ visit(const struct instance *i, char *const argv[], int *worst)
 static int
 iterate(char *const argv[])
 {
-	const bool backwards = opt.reverse || (mode == 'p' && word_in(shared.stop_commands, argv[0]));
+	const bool backwards = opt.reverse || (mode == 'p' && span_lists(span_str(shared.stop_commands), argv[0]));
 	size_t visited = 0;
 	int worst = 0;
 

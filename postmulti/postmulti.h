@@ -39,7 +39,6 @@ struct instance *instance_at(size_t i);
 struct instance *instance_find(const char *name);
 /* How messages call it. */
 const char *instance_label(const struct instance *);
-bool	word_in(const char *list, const char *word);
 
 /* --- main.c */
 struct options {

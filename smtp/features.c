@@ -30,17 +30,6 @@ static const struct { const char *word; unsigned bit; } keywords[] = {
 	{ "CHUNKING", 0 },
 };
 
-static bool
-names(struct span list, const char *keyword)
-{
-	struct span word;
-
-	while (span_take_word(&list, ", \t\r\n", &word))
-		if (span_iis(word, keyword))
-			return true;
-	return false;
-}
-
 /* Bits of the keywords in list; they are logged. */
 static unsigned
 discarded(struct span list)
@@ -49,12 +38,12 @@ discarded(struct span list)
 	unsigned bits = 0;
 
 	for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++) {
-		if (!names(list, keywords[i].word))
+		if (!span_ilists(list, keywords[i].word))
 			continue;
 		bits |= keywords[i].bit;
 		buf_printf(&text, " %s", keywords[i].word);
 	}
-	if (text.n > 0 && !names(list, "silent-discard"))
+	if (text.n > 0 && !span_ilists(list, "silent-discard"))
 		log_info("discarding EHLO keywords:%s", buf_cstr(&text));
 	buf_free(&text);
 	return bits;
@@ -141,8 +130,8 @@ smtp_find_workarounds(struct smtp_session *s, struct arena *mem)
 		return;
 	if (maps_get(pix_maps, span_str(s->addr), 0, mem, &found, NULL) == MAP_FOUND)
 		list = found;
-	s->no_esmtp = names(list, "disable_esmtp");
-	s->delay_dot = names(list, "delay_dotcrlf") && age >= conf.smtp_pix_workaround_threshold_time;
+	s->no_esmtp = span_ilists(list, "disable_esmtp");
+	s->delay_dot = span_ilists(list, "delay_dotcrlf") && age >= conf.smtp_pix_workaround_threshold_time;
 	if (span_trim(list).n > 0)
 		log_info("%.*s: enabling PIX workarounds: %s%s%s for %s", SPAN_ARG(s->d->queue_id), s->no_esmtp ? "disable_esmtp" : "",
 		    s->no_esmtp && s->delay_dot ? " " : "", s->delay_dot ? "delay_dotcrlf" : "", s->relay);

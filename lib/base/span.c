@@ -240,6 +240,28 @@ span_take_word_braced(struct span *in, const char *seps, struct span *out)
 }
 
 bool
+span_lists(struct span list, const char *word)
+{
+	struct span one;
+
+	while (span_take_word(&list, ", \t\r\n", &one))
+		if (span_is(one, word))
+			return true;
+	return false;
+}
+
+bool
+span_ilists(struct span list, const char *word)
+{
+	struct span one;
+
+	while (span_take_word(&list, ", \t\r\n", &one))
+		if (span_iis(one, word))
+			return true;
+	return false;
+}
+
+bool
 span_take_u64(struct span *in, uint64_t *out)
 {
 	uint64_t v = 0;

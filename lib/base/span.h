@@ -62,6 +62,9 @@ bool	span_take_line(struct span *in, struct span *out);
 bool	span_take_word(struct span *in, const char *seps, struct span *out);
 /* As span_take_word, but "{ ... }" with balanced braces counts as one word (braces included). */
 bool	span_take_word_braced(struct span *in, const char *seps, struct span *out);
+/* One of the words of a list as main.cf has them, with blanks, commas and line ends between; span_ilists in any case. */
+bool	span_lists(struct span list, const char *word);
+bool	span_ilists(struct span list, const char *word);
 
 /* Decimal digits to a number. Overflow or no digit: false. */
 bool	span_take_u64(struct span *in, uint64_t *out);

@@ -55,18 +55,6 @@ class_prefix(const struct own_address *a)
 	return a->bytes[0] < 128 ? 8 : a->bytes[0] < 192 ? 16 : a->bytes[0] < 224 ? 24 : 32;
 }
 
-/* Same network as one before: fe80::/64 of several interfaces. */
-static bool
-already_there(struct buf *list, const char *item)
-{
-	struct span rest = buf_view(list), word;
-
-	while (span_take_word(&rest, " ", &word))
-		if (span_is(word, item))
-			return true;
-	return false;
-}
-
 static void
 add_network(struct buf *out, const struct own_address *a, unsigned prefix)
 {
@@ -79,7 +67,8 @@ add_network(struct buf *out, const struct own_address *a, unsigned prefix)
 		net[bit / 8] &= (unsigned char)~(0x80u >> (bit % 8));
 	(void)inet_ntop(a->family, net, text, sizeof text);
 	buf_printf(&item, a->family == AF_INET ? "%s/%u" : "[%s]/%u", text, prefix);
-	if (!already_there(out, buf_cstr(&item)))
+	/* fe80::/64 of several interfaces is one network. */
+	if (!span_lists(buf_view(out), buf_cstr(&item)))
 		buf_printf(out, "%s%s", out->n > 0 ? " " : "", buf_cstr(&item));
 	buf_free(&item);
 }

@@ -50,27 +50,16 @@ cleanup_verdict(unsigned status)
 	return v;
 }
 
-static bool
-listed(const char *list, const char *word)
-{
-	struct span in = span_str(list), w;
-
-	while (span_take_word(&in, ", \t\r\n", &w))
-		if (span_iis(w, word))
-			return true;
-	return false;
-}
-
 unsigned
 cleanup_received_flags(void)
 {
 	unsigned flags = CLEANUP_FLAG_EXTERNAL;
 
-	if (listed(conf.receive_override_options, "no_address_mappings"))
+	if (span_ilists(span_str(conf.receive_override_options), "no_address_mappings"))
 		flags &= ~(unsigned)(CLEANUP_FLAG_MAP_OK | CLEANUP_FLAG_BCC_OK);
-	if (listed(conf.receive_override_options, "no_header_body_checks"))
+	if (span_ilists(span_str(conf.receive_override_options), "no_header_body_checks"))
 		flags &= ~(unsigned)CLEANUP_FLAG_FILTER;
-	if (listed(conf.receive_override_options, "no_milters"))
+	if (span_ilists(span_str(conf.receive_override_options), "no_milters"))
 		flags &= ~(unsigned)CLEANUP_FLAG_MILTER;
 	return flags;
 }
@@ -79,13 +68,15 @@ unsigned
 cleanup_internal_flags(const char *class)
 {
 	return CLEANUP_FLAG_INTERNAL |
-	    (listed(conf.internal_mail_filter_classes, class) ? CLEANUP_FLAG_FILTER | CLEANUP_FLAG_MILTER : 0u);
+	    (span_ilists(span_str(conf.internal_mail_filter_classes), class) ? CLEANUP_FLAG_FILTER | CLEANUP_FLAG_MILTER : 0u);
 }
 
 unsigned
 cleanup_autodetect_flag(const char *class)
 {
-	return listed(conf.smtputf8_autodetect_classes, "all") || listed(conf.smtputf8_autodetect_classes, class) ? CLEANUP_FLAG_AUTOUTF8 : 0;
+	const struct span classes = span_str(conf.smtputf8_autodetect_classes);
+
+	return span_ilists(classes, "all") || span_ilists(classes, class) ? CLEANUP_FLAG_AUTOUTF8 : 0;
 }
 
 /* Send the request to open a file and wait for its ID. False: no such service, or the kept connection was stale. */

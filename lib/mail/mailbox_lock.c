@@ -29,12 +29,7 @@ mailbox_lock_valid(const char *styles, struct err *e)
 bool
 mailbox_lock_has(const char *styles, const char *want)
 {
-	struct span list = span_str(styles), word;
-
-	while (span_take_word(&list, ", \t\r\n", &word))
-		if (span_is(word, want))
-			return true;
-	return false;
+	return span_lists(span_str(styles), want);
 }
 
 static void

@@ -24,17 +24,6 @@ open_standard_descriptors(void)
 			_exit(1);
 }
 
-static bool
-listed(const char *list, const char *directory)
-{
-	struct span rest = span_str(list), word;
-
-	while (span_take_word(&rest, ", \t\r\n", &word))
-		if (span_is(word, directory))
-			return true;
-	return false;
-}
-
 /* Only the default main.cf can allow another directory to a caller who gains rights by running us. */
 static void
 check_directory(const char *config)
@@ -46,7 +35,8 @@ check_directory(const char *config)
 		return;
 	if (!conf_load(DEF_CONFIG_DIRECTORY, &e))
 		log_fatal("%s", e.text);
-	if (listed(conf.alternate_config_directories, config) || listed(conf.multi_instance_directories, config)) {
+	if (span_lists(span_str(conf.alternate_config_directories), config) ||
+	    span_lists(span_str(conf.multi_instance_directories), config)) {
 		conf_reset();
 		return;
 	}

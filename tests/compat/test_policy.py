@@ -46,7 +46,7 @@ SERVICES = {
     "short": {"smtpd_recipient_restrictions": f"check_policy_service {{ unix:@base@/policy, {SHORT} }}, permit_mynetworks, reject"},
     # Asked once: whether a worker has a connection from an earlier case, which may fail silently first, would be chance.
     "once": {"smtpd_recipient_restrictions": f"check_policy_service {{ unix:@base@/policy, {SHORT} }}, permit_mynetworks, reject"},
-    "context": {"smtpd_recipient_restrictions": "check_policy_service { unix:@base@/policy, policy_context=here }, permit_mynetworks, reject"},
+    "context": {"maxproc": "1", "smtpd_recipient_restrictions": "check_policy_service { unix:@base@/policy, policy_context=here }, permit_mynetworks, reject"},
     "braces": {"smtpd_recipient_restrictions": "check_policy_service { unix:@base@/policy, { policy_context = a b, c } }, permit_mynetworks, reject"},
     "main": {"smtpd_recipient_restrictions": "check_policy_service unix:@base@/policy, permit_mynetworks, reject",
              "smtpd_policy_service_policy_context": "from main", "smtpd_policy_service_request_limit": "2"},
