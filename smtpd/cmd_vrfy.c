@@ -15,6 +15,15 @@ refuse(struct smtp_server *server, const char *reply)
 	return false;
 }
 
+/* Here, as in the reference, a '<' that is not closed is a character of the address. */
+static struct span
+address_of(struct smtpd *s, struct span arg)
+{
+	if (arg.n > 0 && arg.p[0] == '<' && !span_has(arg, '>'))
+		return span_str(arena_printf(s->work, "\\%.*s", SPAN_ARG(arg)));
+	return arg;
+}
+
 bool
 cmd_vrfy(struct smtp_server *server, struct span args)
 {
@@ -41,7 +50,7 @@ cmd_vrfy(struct smtp_server *server, struct span args)
 		smtp_server_reply(server, "450 4.7.1 Error: too many recipients from %s", s->client.address);
 		return false;
 	}
-	if (!smtp_path_parse(arg, (utf8 ? SMTP_PATH_UTF8 : 0u) | (s->stand_alone ? SMTP_PATH_ANY_DOMAIN : 0u), s->work, &path)) {
+	if (!smtp_path_parse(address_of(s, arg), (utf8 ? SMTP_PATH_UTF8 : 0u) | (s->stand_alone ? SMTP_PATH_ANY_DOMAIN : 0u), s->work, &path)) {
 		log_warning("Illegal address syntax from %s in VRFY command: %s", s->client.id,
 		    span_cstr(span_printable(arg, s->work), s->work));
 		return refuse(server, "501 5.1.3 Bad recipient address syntax");

@@ -41,7 +41,7 @@ CASES = {
     "data first": GREETED + ["DATA", "QUIT"],
     "data without rcpt": MAIL + ["DATA", "QUIT"],
     "rset syntax": GREETED + ["RSET x", "QUIT"],
-    "vrfy": GREETED + ["VRFY", "VRFY nosuch@localhost", "QUIT"],
+    "vrfy": GREETED + ["VRFY", "VRFY <", "VRFY nosuch@localhost", "QUIT"],
     "etrn": GREETED + ["ETRN", "ETRN a..b", "ETRN foo.test", "QUIT"],
     "auth": GREETED + ["AUTH PLAIN", "QUIT"],
     "starttls": GREETED + ["STARTTLS", "STARTTLS x", "QUIT"],

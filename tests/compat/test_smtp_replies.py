@@ -72,6 +72,8 @@ def cases(table):
 
 
 SESSIONS = [
+    ("vrfy-open-bracket", "smtp", "EHLO x\n" + "".join(f"VRFY {a}\n" for a in (
+        "<", "<a", "<a@b", "a>", "<>", "<a>x", '"a', "<@a:b@localhost", "<(", "root>", "<root", "<root@localhost", ">", "<<root>>", "<root>>", "<a@[1", "@")) + "QUIT"),
     ("greeting", "smtp", "QUIT => 221 2.0.0 Bye"),
     ("banner", "banner", "QUIT"),
     ("helo", "smtp", "HELO client.example.test => 250 mail.example.test\nQUIT"),
