@@ -167,10 +167,8 @@ INSTALLATION = set("""sendmail_path mailq_path newaliases_path manpage_directory
 shlib_directory meta_directory debugger_command mail_release_date local_destination_concurrency_limit
 local_destination_recipient_limit""".split())
 # Some code reads them, but what a user means by setting them does not happen yet.
-PARTLY = set("""address_verify_default_transport canonical_maps recipient_canonical_maps sender_canonical_maps virtual_alias_maps
-fallback_transport fallback_transport_maps luser_relay mailbox_command mailbox_command_maps mailbox_transport
-mailbox_transport_maps bounce_template_file default_verp_delimiters verp_delimiter_filter flush_service_name
-smtp_tls_security_level""".split())
+PARTLY = set("""fallback_transport fallback_transport_maps luser_relay mailbox_command mailbox_command_maps mailbox_transport
+mailbox_transport_maps smtp_tls_security_level""".split())
 
 
 def check_parameters(top, files):

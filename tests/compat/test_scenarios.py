@@ -206,6 +206,7 @@ def test_virtual_domains(make, sink):
         i.write("virtual", "# domains\n\ninfo@one.test  a@far.test, b@far.test\n@two.test c@far.test\nsales@two.test\n  d@far.test\n")
         assert i.run("postmap", i.config + "/virtual").returncode == 0
     pair.start()
+    assert not [line for i in pair.instances for line in i.log_lines() if "not acted upon" in line]
 
     def run(instance):
         sink.clear()
