@@ -29,12 +29,15 @@ smtpd_history_output(struct smtpd *s, struct span text)
 	if (text.n > 0 && (text.p[0] == '4' || text.p[0] == '5') && !s->trouble_known)
 		smtpd_trouble(s, TROUBLE_PROTOCOL);
 	while (span_take_until(&text, '\n', &line)) {
-		char *copy = span_cstr(line, s->work);
 		size_t n = line.n > 0 && line.p[line.n - 1] == '\r' ? line.n - 1 : line.n;
 
-		if (text.n > 0 && n > 4)
+		if (text.n > 0 && n > 4) {
+			char *copy = span_cstr(line, s->work);
+
 			copy[3] = '-';
-		transcript_add(&s->history, "Out: ", span(copy, n));
+			line.p = copy;
+		}
+		transcript_add(&s->history, "Out: ", span_to(line, n));
 	}
 }
 

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: ISC
  */
 #include <stdint.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -21,7 +22,7 @@
 
 /* Text in lines that are broken between words; a long word has a line of its own. */
 static void
-wrap(struct transcript *t, struct span text)
+wrap(struct buf *out, struct span text)
 {
 	size_t column = 0;
 
@@ -33,35 +34,52 @@ wrap(struct transcript *t, struct span text)
 		for (end = gap; end < text.n && text.p[end] != ' '; end++)
 			continue;
 		if (column > 0 && column + end > WRAP_COLUMNS && end > gap) {
-			buf_str(&t->text, "\n " WRAP_INDENT);
+			buf_str(out, "\n " WRAP_INDENT);
 			column = sizeof WRAP_INDENT - 1;
 			text = span_from(text, gap);
 			end -= gap;
 		}
-		buf_span(&t->text, span_to(text, end));
+		buf_span(out, span_to(text, end));
 		column += end;
 		text = span_from(text, end);
 	}
 }
 
+/* Every session has a transcript and hardly any has a letter: here nothing is done to a line but to keep it. */
 void
 transcript_add(struct transcript *t, const char *who, struct span line)
 {
-	struct arena *mem;
+	size_t start;
 
 	t->lines++;
 	if (t->cut)
 		return;
-	mem = arena_new();
-	buf_byte(&t->text, ' ');		/* never the last: who is no blank */
-	wrap(t, span_printable(span_str(arena_printf(mem, "%s%.*s", who, SPAN_ARG(line))), mem));
-	while (t->text.p[t->text.n - 1] == ' ')
-		t->text.n--;
+	buf_str(&t->text, who);
+	start = t->text.n;
+	buf_span(&t->text, line);
+	for (char *p = t->text.p + start; (p = memchr(p, '\n', t->text.n - (size_t)(p - t->text.p))) != NULL; p++)
+		*p = '?';
 	buf_byte(&t->text, '\n');
-	arena_free(&mem);
 	t->cut = t->text.n > TRANSCRIPT_MAX;
+}
+
+static void
+put_transcript(struct buf *out, const struct transcript *t)
+{
+	struct span rest = buf_view(&t->text), line;
+	struct arena *mem = arena_new();
+
+	while (span_take_until(&rest, '\n', &line)) {
+		buf_byte(out, ' ');		/* never the last: a line begins with who spoke */
+		wrap(out, span_printable(line, mem));
+		while (out->p[out->n - 1] == ' ')
+			out->n--;
+		buf_byte(out, '\n');
+		arena_reset(mem);
+	}
 	if (t->cut)
-		buf_str(&t->text, " ...\n");
+		buf_str(out, " ...\n");
+	arena_free(&mem);
 }
 
 void
@@ -124,7 +142,7 @@ write_letter(const struct letter *l, struct cleanup_client *c, struct arena *mem
 	if (l->lead != NULL)
 		buf_printf(&out, "%s\n\n", l->lead);
 	buf_str(&out, "Transcript of session follows.\n\n");
-	buf_span(&out, buf_view(&l->transcript->text));
+	put_transcript(&out, l->transcript);
 	if (l->reason != NULL)
 		buf_printf(&out, "\nSession aborted, reason: %s\n", l->reason);
 	else if (l->lead == NULL)

@@ -17,7 +17,7 @@ enum {
 	TROUBLE_PROTOCOL = 1, TROUBLE_POLICY = 2, TROUBLE_RESOURCE = 4, TROUBLE_SOFTWARE = 8, TROUBLE_DATA = 16, TROUBLE_BOUNCE = 32,
 };
 
-/* What was said, ready for the letter. At most TRANSCRIPT_MAX bytes of it; the rest of a longer session is not kept. */
+/* What was said, as it was. At most TRANSCRIPT_MAX bytes of it; the rest of a longer session is not kept. */
 #define TRANSCRIPT_MAX	65536u
 
 struct transcript {
