@@ -173,12 +173,14 @@ address_map_get(struct maps *maps, const struct address_keys *k, struct span add
 	add_form(&s, address);
 	if (k->internal_too && internal.p != NULL && !span_eq(internal, address))
 		add_form(&s, internal);
+	maps_hold(maps, true);
 	for (size_t i = 0; status == MAP_NOT_FOUND && i < sizeof steps / sizeof steps[0]; i++) {
 		if ((k->keys & steps[i].key) == 0)
 			continue;
 		for (size_t f = 0; status == MAP_NOT_FOUND && f < (steps[i].each_form ? s.nforms : 1); f++)
 			status = steps[i].fn(&s, &s.form[f]);
 	}
+	maps_hold(maps, false);
 	if (extension != NULL)
 		*extension = status == MAP_FOUND ? s.missing : SPAN_NULL;
 	return status;

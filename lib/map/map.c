@@ -368,6 +368,13 @@ map_get(struct map *m, struct span key, struct arena *mem, struct span *value, s
 	return status;
 }
 
+void
+map_hold(struct map *m, bool on)
+{
+	if (m->why == NULL && m->type->hold != NULL)
+		m->type->hold(m, on);
+}
+
 enum map_status
 map_put(struct map *m, struct span key, struct span value, struct err *e)
 {

@@ -55,6 +55,8 @@ bool	map_set_quiet(bool quiet);
 /* The value, in arena memory. MAP_FAILED: *e has the reason (temporary or permanent). An empty key is not found
  * but with MAP_EMPTY_KEYS. */
 enum map_status map_get(struct map *, struct span key, struct arena *mem, struct span *value, struct err *e);
+/* Between on and off, which follow each other without any wait, a table that is locked for each map_get() may stay locked. */
+void	map_hold(struct map *, bool on);
 
 /* Update; key and value are stored folded and with NUL as flags say. MAP_FOUND: a duplicate was kept or replaced;
  * MAP_NOT_FOUND: new. The table must be open with MAP_WRITE. */

@@ -30,6 +30,7 @@ struct bdb {
 	DBC *cursor;
 	int fd;			/* of the file, for file_lock(); belongs to the library */
 	DBTYPE type;
+	bool hold, held;	/* bdb_hold() is on; and the file is locked for it */
 	bool whole;		/* changes go into a copy, or into a file that is locked as long: bdb_finish() ends it */
 };
 
@@ -208,16 +209,29 @@ bdb_get(struct map *m, struct span key, struct arena *mem, struct span *value, s
 
 	if (t->db == NULL)
 		return MAP_NOT_FOUND;
-	if (!file_lock(t->fd, FILE_LOCK_SHARED, true))
+	if (!t->held && !file_lock(t->fd, FILE_LOCK_SHARED, true))
 		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
+	t->held = t->hold;
 	if (t->index.try_nul && (rc = get_form(t, key, true, mem, value)) == 0)
 		t->index.try_plain = false;
 	if (rc == DB_NOTFOUND && t->index.try_plain && (rc = get_form(t, key, false, mem, value)) == 0)
 		t->index.try_nul = false;
-	(void)file_lock(t->fd, FILE_UNLOCK, true);
+	if (!t->held)
+		(void)file_lock(t->fd, FILE_UNLOCK, true);
 	if (rc == DB_NOTFOUND)
 		return MAP_NOT_FOUND;
 	return rc == 0 ? MAP_FOUND : failed(m, "reading", rc, e);
+}
+
+static void
+bdb_hold(struct map *m, bool on)
+{
+	struct bdb *t = m->state;
+
+	t->hold = on;
+	if (!on && t->held)
+		(void)file_lock(t->fd, FILE_UNLOCK, true);
+	t->held = t->held && on;
 }
 
 static int
@@ -373,7 +387,7 @@ bdb_changed(const struct map *m)
 	.name = type_name, \
 	.properties = MAP_TYPE_FIXED | MAP_TYPE_WRITABLE | MAP_TYPE_CREATABLE, \
 	.open = open_fn, .close = bdb_close, .get = bdb_get, .put = bdb_put, .remove = bdb_remove, \
-	.next = bdb_next, .finish = bdb_finish, .changed = bdb_changed }
+	.next = bdb_next, .finish = bdb_finish, .changed = bdb_changed, .hold = bdb_hold }
 
 const struct map_type map_type_hash = BDB_ROW("hash", hash_open);
 const struct map_type map_type_btree = BDB_ROW("btree", btree_open);

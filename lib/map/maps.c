@@ -54,6 +54,14 @@ size_t maps_count(const struct maps *list) { return list->tables.n; }
 const char *maps_title(const struct maps *list) { return list->title; }
 const struct map *maps_last(const struct maps *list) { return list->last; }
 
+/* With others in the list a get may wait for a server. */
+void
+maps_hold(struct maps *list, bool on)
+{
+	if (list->tables.n == 1)
+		map_hold(*VEC_AT(&list->tables, struct map *, 0), on);
+}
+
 enum map_status
 maps_get(struct maps *list, struct span key, unsigned how, struct arena *mem, struct span *value, struct err *e)
 {

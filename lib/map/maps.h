@@ -25,6 +25,7 @@ enum {
 /* MAP_FAILED was logged: "TYPE:NAME lookup error for "KEY"". */
 enum map_status maps_get(struct maps *, struct span key, unsigned how, struct arena *mem, struct span *value,
 	    struct err *e);
+void	maps_hold(struct maps *, bool on);	/* as map_hold(), when it is the only table */
 
 /* The table that gave the last MAP_FOUND or MAP_FAILED; NULL before. */
 const struct map *maps_last(const struct maps *);

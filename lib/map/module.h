@@ -15,7 +15,7 @@
 #include "map/type.h"
 
 /* Counts up with every change to what a module sees: struct map, struct map_type, query.h, module_api.def. */
-#define MAP_MODULE_ABI		2
+#define MAP_MODULE_ABI		3
 #define MAP_MODULE_SYMBOL	"posthaste_map_module_1"
 
 struct map_module {

@@ -42,6 +42,7 @@ struct map_type {
 	enum map_status (*next)(struct map *, bool first, struct arena *, struct span *key, struct span *value, struct err *);
 	bool (*finish)(struct map *, struct err *);
 	bool (*changed)(const struct map *);
+	void (*hold)(struct map *, bool on);	/* gets that follow each other at once may share one lock; NULL: nothing to share */
 };
 
 #define MAP_TYPE(name)	extern const struct map_type map_type_##name;
