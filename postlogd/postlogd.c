@@ -121,7 +121,7 @@ learn_queue_length(void)
 
 	(void)close(fd);
 	if (span_take_u64(&in, &limit))
-		enough = limit / 2 < BATCH - 8 ? (int)limit / 2 + 1 : (int)BATCH - 8;
+		enough = limit < BATCH ? (int)limit * 4 / 5 : (int)BATCH - 8;
 }
 
 static void
