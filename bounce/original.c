@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bounce/bounce.h"
+#include "mail/message_id.h"
 #include "mail/queue.h"
 #include "mail/rec.h"
 #include "smtp/header.h"
@@ -56,21 +57,8 @@ original_close(struct original *o)
 void
 original_message_id(struct original *o, struct arena *mem)
 {
-	struct rec_reader reader;
-	struct rec r;
-
-	if (o->fd < 0 || o->data_offset <= 0)
-		return;
-	rec_reader_init(&reader, o->fd, o->data_offset);
-	while (o->message_id.n == 0 && rec_next(&reader, &r, NULL) && r.type == REC_NORM) {
-		size_t n = header_name_length(r.payload);
-
-		if (n == 0 && !header_is_continuation(r.payload))
-			break;
-		if (n > 0 && span_iis(span_to(r.payload, n), "Message-Id"))
-			o->message_id = span_copy(span_trim(span_from(r.payload, span_find(r.payload, ':') + 1)), mem);
-	}
-	rec_reader_free(&reader);
+	if (o->fd >= 0 && o->data_offset > 0)
+		o->message_id = message_id_read(o->fd, o->data_offset, mem);
 }
 
 bool

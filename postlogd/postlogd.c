@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "io/file.h"
+#include "service/logging.h"
 #include "service/service.h"
 
 #define RECORD_MAX	4096u
@@ -110,18 +111,12 @@ datagram(struct loop *loop, int fd)
 static void
 learn_queue_length(void)
 {
-	char text[16] = "";
+	struct buf text = {0};
 	uint64_t limit = 0;
-	int fd = open("/proc/sys/net/unix/max_dgram_qlen", O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return;
-	ssize_t n = read(fd, text, sizeof text);
-	struct span in = span_trim(span(text, n > 0 ? (size_t)n : 0));
-
-	(void)close(fd);
-	if (span_take_u64(&in, &limit))
+	if (file_read_all("/proc/sys/net/unix/max_dgram_qlen", 64, &text, NULL) && span_to_u64(span_trim(buf_view(&text)), &limit))
 		enough = limit < BATCH ? (int)limit * 4 / 5 : (int)BATCH - 8;
+	buf_free(&text);
 }
 
 static void
@@ -133,12 +128,7 @@ open_log(void)
 	log_set_sinks(LOG_TO_SYSLOG);
 	if (conf.maillog_file[0] == '\0')
 		return;
-	struct span list = span_str(conf.maillog_file_prefixes), prefix;
-	bool allowed = false;
-
-	while (span_take_word(&list, ", \t\r\n", &prefix))
-		allowed = allowed || span_starts(span_str(conf.maillog_file), prefix);
-	if (!allowed)
+	if (!logging_path_allowed(conf.maillog_file))
 		log_fatal("maillog_file value '%s' does not match any prefix in maillog_file_prefixes", conf.maillog_file);
 	mode = strtoul(conf.maillog_file_permissions, NULL, 8);
 	log_fd = open(conf.maillog_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, (mode_t)mode);

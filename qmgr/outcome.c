@@ -17,13 +17,13 @@
 #include "conf/conf.h"
 #include "conf/json.h"
 #include "io/file.h"
-#include "mail/rec.h"
+#include "mail/message_id.h"
 #include "qmgr/qmgr.h"
+#include "service/logging.h"
 
 #define LISTED_MAX	1000u		/* recipients of a line; the rest is a number */
 #define SAVED_MAX	20000u		/* recipients of all deferred messages */
 #define TEXT_MAX	500u		/* bytes of what a server said */
-#define HEADER_MAX	65536u		/* bytes in which Message-Id is looked for */
 
 struct outcome {
 	struct outcome *next;
@@ -61,17 +61,6 @@ format_has_json(void)
 	return json;
 }
 
-static bool
-path_allowed(const char *path)
-{
-	struct span in = span_str(conf.maillog_file_prefixes), prefix;
-
-	while (span_take_word(&in, ", \t\r\n", &prefix))
-		if (span_starts(span_str(path), prefix))
-			return true;
-	return false;
-}
-
 void
 outcome_init(void)
 {
@@ -83,7 +72,7 @@ outcome_init(void)
 		log_warning("maillog_format has json, but maillog_json_file is empty -- no JSON lines are written");
 		return;
 	}
-	if (!path_allowed(path)) {
+	if (!logging_path_allowed(path)) {
 		log_warning("maillog_json_file value '%s' does not match any prefix in maillog_file_prefixes -- no JSON lines are written", path);
 		return;
 	}
@@ -288,57 +277,15 @@ put_outcome(struct buf *out, const struct outcome *o, bool expired, struct arena
 	buf_byte(out, '}');
 }
 
-/* Folded lines are joined. */
-static struct span
-take_message_id(struct span header, struct arena *mem)
-{
-	struct span name, value = header;
-
-	if (!span_take_until(&value, ':', &name) || !span_iis(span_rtrim(name), "Message-Id"))
-		return SPAN_NULL;
-	value = span_copy(value, mem);
-	struct buf joined = {0};
-
-	for (size_t i = 0; i < value.n; i++)
-		if (value.p[i] != '\n')
-			buf_byte(&joined, value.p[i]);
-	value = span_copy(span_trim(buf_view(&joined)), mem);
-	buf_free(&joined);
-	return value;
-}
-
-/* From the primary header in the queue file. */
 static struct span
 find_message_id(struct message *m, struct arena *mem)
 {
-	struct span id = SPAN_NULL;
-	struct rec_reader reader;
-	struct buf header = {0};
-	struct rec rec = {0};
-	struct err e = {0};
-	bool line_start = true;
+	struct span id;
 	int fd;
 
 	if (!message_open(m, O_RDONLY, &fd))
-		return id;
-	rec_reader_init(&reader, fd, m->data_offset);
-	while (id.n == 0 && reader.at < m->data_offset + HEADER_MAX && rec_next(&reader, &rec, &e) &&
-	    (rec.type == REC_NORM || rec.type == REC_CONT)) {
-		bool continues = !line_start || (rec.payload.n > 0 && ascii_space(rec.payload.p[0]));
-
-		if (!continues) {
-			id = take_message_id(buf_view(&header), mem);
-			buf_reset(&header);
-			if (rec.payload.n == 0)
-				break;
-		}
-		buf_span(&header, rec.payload);
-		line_start = rec.type == REC_NORM;
-		if (line_start)
-			buf_byte(&header, '\n');
-	}
-	rec_reader_free(&reader);
-	buf_free(&header);
+		return SPAN_NULL;
+	id = message_id_read(fd, m->data_offset, mem);
 	(void)close(fd);
 	return id;
 }

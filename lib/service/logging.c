@@ -54,3 +54,14 @@ logging_configured(const char *program)
 	log_set_postlog(path, conf.myhostname);
 	log_set_sinks(LOG_TO_POSTLOG | console);
 }
+
+bool
+logging_path_allowed(const char *path)
+{
+	struct span list = span_str(conf.maillog_file_prefixes), prefix;
+
+	while (span_take_word(&list, ", \t\r\n", &prefix))
+		if (span_starts(span_str(path), prefix))
+			return true;
+	return false;
+}

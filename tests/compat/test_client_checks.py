@@ -80,11 +80,8 @@ SINKS = {"sink": {"keywords": ("PIPELINING", "8BITMIME")}, "old": {"keywords": (
 
 @pytest.fixture(scope="module")
 def flows():
-    f = Flows(FLOWS, {"plain": {}}, main=MAIN, master=MASTER, sinks=SINKS, files=FILES, tags=("lmtp", "smtp"))
-    try:
-        yield f.run()
-    finally:
-        f.destroy()
+    with Flows(FLOWS, {"plain": {}}, main=MAIN, master=MASTER, sinks=SINKS, files=FILES, tags=("lmtp", "smtp")) as f:
+        yield f
 
 
 @pytest.mark.parametrize("name", FLOWS)

@@ -95,11 +95,8 @@ MASTER += "".join(f"{agent}f unix - n n - - {agent}\n  -o {{ {agent}_delivery_st
 
 @pytest.fixture(scope="module")
 def flows():
-    f = Flows(FLOWS, {"plain": {}}, main=MAIN, master=MASTER, sinks=SINKS, files=FILES, tags=("smtp", "virtual", "local"))
-    try:
-        yield f.run()
-    finally:
-        f.destroy()
+    with Flows(FLOWS, {"plain": {}}, main=MAIN, master=MASTER, sinks=SINKS, files=FILES, tags=("smtp", "virtual", "local")) as f:
+        yield f
 
 
 @pytest.mark.parametrize("name", FLOWS)

@@ -140,11 +140,8 @@ FLOWS["headers7-declared"] = Flow("headers7", content=f"Subject: {EIGHT}\n\nb\n"
 @pytest.fixture(scope="module")
 def flows():
     keywords = ("PIPELINING", "8BITMIME", "DSN", "SMTPUTF8")
-    f = Flows(FLOWS, VARIANTS, files=FILES, sinks={"sink": {"keywords": keywords}, "filter": {"keywords": keywords}})
-    try:
-        yield f.run()
-    finally:
-        f.destroy()
+    with Flows(FLOWS, VARIANTS, files=FILES, sinks={"sink": {"keywords": keywords}, "filter": {"keywords": keywords}}) as f:
+        yield f
 
 
 END = "550 5.6.0 primary header was terminated with non-empty line"

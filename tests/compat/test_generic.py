@@ -30,11 +30,8 @@ SINKS = {"sink": {"keywords": ("PIPELINING", "8BITMIME")}, "old": {"keywords": (
 
 @pytest.fixture(scope="module")
 def flows():
-    f = Flows(FLOWS, {"plain": {}}, main=MAIN, master=MASTER, sinks=SINKS, files={"generic": TABLE})
-    try:
-        yield f.run()
-    finally:
-        f.destroy()
+    with Flows(FLOWS, {"plain": {}}, main=MAIN, master=MASTER, sinks=SINKS, files={"generic": TABLE}) as f:
+        yield f
 
 
 @pytest.mark.parametrize("name", FLOWS)

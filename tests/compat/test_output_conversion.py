@@ -49,11 +49,8 @@ SINKS = {"sink": {"keywords": ("PIPELINING", "8BITMIME")}, "old": {"keywords": (
 
 @pytest.fixture(scope="module")
 def flows():
-    f = Flows(FLOWS, VARIANTS, main=MAIN, master=MASTER, sinks=SINKS)
-    try:
-        yield f.run()
-    finally:
-        f.destroy()
+    with Flows(FLOWS, VARIANTS, main=MAIN, master=MASTER, sinks=SINKS) as f:
+        yield f
 
 
 @pytest.mark.parametrize("name", FLOWS)

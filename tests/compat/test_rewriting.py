@@ -227,11 +227,8 @@ FLOWS = make_flows()
 
 @pytest.fixture(scope="module")
 def flows():
-    f = Flows(FLOWS, VARIANTS, main={"smtpd_recipient_limit": "100"}, files=FILES, tags=("cleanup", "error"))
-    try:
-        yield f.run()
-    finally:
-        f.destroy()
+    with Flows(FLOWS, VARIANTS, main={"smtpd_recipient_limit": "100"}, files=FILES, tags=("cleanup", "error")) as f:
+        yield f
 
 
 OURS = {}

@@ -119,7 +119,7 @@ EVIL = '", "x": "\\\\\\u0041\t\x01\x7f\u2028'
 
 @pytest.mark.parametrize("name, value", [
     ("quotes", '"<\\"}],{\\"a\\":1>"'), ("newline", "<a\r\n\tb@x>"), ("control", "<a\x01\x08\x0c\x7f\x1b[0m@x>"), ("broken", b"<\xff\xfe\xc3(\xed\xa0\x80@x>"),
-    ("utf8", "<\u00e9\u2028\U0001f4a9@x>"), ("long", "<" + "x" * 20000 + "@x>"), ("braces", "{}[],:\\u0000\\"),
+    ("utf8", "<\u00e9\u2028\U0001f4a9@x>"), ("long", "<" + "x" * 20000 + "@x>"), ("folded", "\r\n <folded@x>"), ("braces", "{}[],:\\u0000\\"),
 ])
 def test_hostile_header(live, name, value):
     """Whatever the header holds: one line, valid UTF-8, valid JSON, no key that we did not write."""
@@ -130,6 +130,8 @@ def test_hostile_header(live, name, value):
     assert "\n" not in o.get("message_id", "")
     if name == "utf8":
         assert o["message_id"] == value.decode()
+    if name == "folded":
+        assert o["message_id"] == "<folded@x>"
 
 
 def test_hostile_envelope_and_reply(live):

@@ -98,6 +98,16 @@ class Flows:
             list(pool.map(self._run_one, range(len(self.pair.instances))))
         return self
 
+    def __enter__(self):
+        try:
+            return self.run()
+        except BaseException:
+            self.destroy()
+            raise
+
+    def __exit__(self, *unused):
+        self.destroy()
+
     def destroy(self):
         try:
             self.pair.destroy()
