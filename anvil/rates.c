@@ -54,9 +54,7 @@ rates_free(struct rates **rp)
 {
 	if (*rp == NULL)
 		return;
-	while ((*rp)->oldest != NULL)
-		forget(*rp, (*rp)->oldest);
-	hash_free(&(*rp)->entries, NULL);
+	hash_free(&(*rp)->entries, free);
 	free(*rp);
 	*rp = NULL;
 }
@@ -104,7 +102,7 @@ add(struct rates *r, const struct ipc_anvil_rate *ask, int64_t now_ms)
 		e = NULL;
 	}
 	if (e == NULL) {
-		while (r->oldest != NULL && hash_count(r->entries) >= r->max)
+		if (r->oldest != NULL && hash_count(r->entries) >= r->max)
 			make_room(r, now_ms);
 		if ((e = calloc(1, sizeof *e + ask->ident.n)) == NULL)
 			log_out_of_memory();

@@ -240,7 +240,9 @@ max_entries(const struct job *j)
 static double
 age(const struct job *j)
 {
-	return (double)((clock_ms() - j->msg->entered) / 1000);
+	const int64_t seconds = (clock_ms() - j->msg->entered) / 1000;
+
+	return (double)seconds;
 }
 
 /* The job after c that gains most by going first, and that c can pay for. */

@@ -89,7 +89,7 @@ static bool
 take_length(struct qmqpd *q, int64_t max, int64_t *out)
 {
 	bool any = false;
-	char c;
+	char c = 0;
 
 	for (*out = 0;; any = true) {
 		if (!take_byte(q, &c))
@@ -107,7 +107,7 @@ take_length(struct qmqpd *q, int64_t max, int64_t *out)
 static bool
 take_comma(struct qmqpd *q)
 {
-	char c;
+	char c = 0;
 
 	if (!take_byte(q, &c))
 		return false;

@@ -207,6 +207,7 @@ count(struct smtpd *s, const struct limits *limits)
 	const struct limit *of[LIMITS_MAX];
 	struct ipc_anvil_rates ask = { .rate = { .p = rate } };
 	struct ipc_anvil_over over = {0};
+	size_t n = 0;
 
 	for (size_t i = 0; i < limits->n; i++) {
 		const struct limit *l = &limits->p[i];
@@ -214,13 +215,14 @@ count(struct smtpd *s, const struct limits *limits)
 
 		if (l->messages && was_counted(s, ident))
 			continue;
-		of[ask.rate.n] = l;
-		rate[ask.rate.n++] = (struct ipc_anvil_rate){ .ident = span_str(ident), .limit = l->n, .window = l->window,
+		of[n] = l;
+		rate[n++] = (struct ipc_anvil_rate){ .ident = span_str(ident), .limit = l->n, .window = l->window,
 		    .firm = l->action != HOLD_IT };
 	}
-	if (ask.rate.n == 0 || !ipc_call(&anvil, IPC_anvil_rates, &ask, IPC_anvil_over, s->work, &over) || over.which > ask.rate.n)
+	ask.rate.n = n;
+	if (n == 0 || !ipc_call(&anvil, IPC_anvil_rates, &ask, IPC_anvil_over, s->work, &over) || over.which > n)
 		return NULL;
-	for (size_t i = 0; i < ask.rate.n; i++)
+	for (size_t i = 0; i < n; i++)
 		if (of[i]->messages && (over.which == 0 || of[over.which - 1]->action == HOLD_IT))
 			note_counted(s, rate[i].ident);
 	return over.which == 0 ? NULL : of[over.which - 1];

@@ -306,11 +306,17 @@ static const struct smtp_server_ops ops = {
 	.content = smtpd_content, .content_end = smtpd_content_end, .reply = edit_reply,
 };
 
-static bool
-send_replies(struct smtpd *s)
+static void
+put_replies(struct smtpd *s)
 {
 	stream_put(s->peer, buf_view(&s->server.out));
 	buf_reset(&s->server.out);
+}
+
+static bool
+send_replies(struct smtpd *s)
+{
+	put_replies(s);
 	return stream_flush(s->peer);
 }
 
@@ -357,8 +363,7 @@ converse(struct smtpd *s)
 	s->patience = conf.smtpd_timeout * INT64_C(1000);
 	for (;;) {
 		if (s->server.mode == SMTP_SERVER_CLOSED) {
-			stream_put(s->peer, buf_view(&s->server.out));
-			buf_reset(&s->server.out);
+			put_replies(s);
 			(void)stream_finish(s->peer);
 			return NULL;
 		}

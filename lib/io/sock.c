@@ -232,7 +232,7 @@ sock_set_name(int fd, const char *name)
 bool
 sock_peer_name(int fd, char out[SOCK_NAME_MAX])
 {
-	struct sockaddr_un sa;
+	struct sockaddr_un sa = {0};
 	socklen_t len = sizeof sa;
 	const size_t before = offsetof(struct sockaddr_un, sun_path) + 1;
 
