@@ -4,11 +4,10 @@ pipelines of the small hours, mail programs, log summaries. The same on the refe
 
 import os
 import re
-import socket
 import subprocess
 
 import pytest
-from harness import Pair, Sink, Smtp, dialogue, send_mail, wait_for
+from harness import Pair, Sink, Smtp, dialogue, free_port, send_mail, wait_for
 
 TEXT = "From: a@example.com\r\nTo: u@relay.test\r\nSubject: test\r\nMessage-Id: <m@example.com>\r\nDate: Sat, 21 Nov 2026 01:02:03 +0000\r\n\r\nhello\r\n"
 # What the reference does not know yet, or has another default for.
@@ -225,9 +224,7 @@ def test_inet_interfaces(make, value):
     pair = make({"inet_interfaces": value, "myhostname": "localhost"}, smtpd={}, start=False)
 
     def run(instance):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port = free_port()
         with open(instance.config + "/master.cf") as f:
             services = f.read()
         instance.write("master.cf", f"{port} inet n - n - - smtpd\n" + services)

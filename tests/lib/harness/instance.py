@@ -7,6 +7,7 @@ import glob
 import grp
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -34,20 +35,30 @@ def wait_for(condition, timeout=20, what="condition", poll=0.01):
 
 
 _given_ports = {}
+FIRST_PORT = 10000
+
+
+def _last_port():
+    """The kernel gives the ports above this one to whoever connects or binds port 0: such a port could be taken
+    between its choice and the start of the server that is to have it."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        low = int(f.read().split()[0])
+    return low - 1 if low > FIRST_PORT + 2000 else 65535
 
 
 def free_port():
-    """A port that the system chose and that no earlier call has returned, in this process or in one that tests beside
+    """A port that nobody listens on and that no earlier call has returned, in this process or in one that tests beside
     it: an abstract socket of that name is held for as long as this process lives."""
+    last = _last_port()
     while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port = random.randint(FIRST_PORT, last)
         if port in _given_ports:
             continue
         held = socket.socket(socket.AF_UNIX)
         try:
             held.bind(f"\0posthaste-test-port-{port}")
+            with socket.socket() as s:
+                s.bind(("0.0.0.0", port))
         except OSError:
             held.close()
             continue
