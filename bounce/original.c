@@ -37,7 +37,7 @@ original_open(struct original *o, const char *queue, const char *id)
 	struct rec_reader reader;
 	struct rec r;
 
-	*o = (struct original){ .fd = queue_open(queue, id, O_RDONLY, 0) };
+	*o = (struct original){ .fd = queue_open_moving(queue, id, O_RDONLY) };
 	if (o->fd < 0)
 		return;
 	rec_reader_init(&reader, o->fd, 0);

@@ -221,7 +221,7 @@ send_request(struct agent *a, struct dest *d, struct entry *e)
 	const struct recipient *first = &e->rcpt[0];
 	struct ipc_delivery_rcpt *rcpt = calloc(e->nrcpt, sizeof *rcpt);
 	struct ipc_delivery r = {
-		.flags = request_flags(d, m), .queue_name = SPAN("active"), .queue_id = span_str(m->id),
+		.flags = request_flags(d, m), .queue_name = span_str(m->queue), .queue_id = span_str(m->id),
 		.data_offset = m->data_offset, .data_size = m->cont_length, .nexthop = span_str(d->nexthop),
 		.encoding = m->encoding, .sendopts = m->sendopts, .sender = m->sender, .envelope_id = m->envelope_id,
 		.ret_flags = m->ret_flags, .arrival_us = to_us(m->arrival), .active_us = to_us(m->active),

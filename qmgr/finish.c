@@ -100,9 +100,9 @@ defer(struct message *m)
 
 	outcome_save(m);
 
-	/* In this order: killed in between, the message is tried too early, not left lying in active with a time to come. */
+	/* In this order: killed in between, the message is tried too early, not left lying where it is with a time to come. */
 	queue_path(path, "deferred", m->id);
-	if (!queue_rename(m->id, "active", "deferred")) {
+	if (!queue_rename(m->id, m->queue, "deferred")) {
 		if (message_stuck(m, "deferred", defer_again))
 			return;
 	} else if (utimes(path, (struct timeval[2]){ next, next }) != 0 && errno != ENOENT)
@@ -152,7 +152,7 @@ remove_message(struct message *m, bool expired)
 	outcome_write(m, expired);
 	r->task = (struct task){ .work = removal_work, .done = removal_done };
 	r->msg = m;
-	queue_path(r->path, "active", m->id);
+	queue_path(r->path, m->queue, m->id);
 	pool_submit(qmgr_pool, &r->task);
 }
 
@@ -267,6 +267,10 @@ bounced(struct message *m, bool ok)
 void
 message_finish(struct message *m)
 {
+	if (m->moving) {		/* called again when it has a place */
+		m->finish_later = true;
+		return;
+	}
 	while (m->next_recipient != 0) {
 		m->entries++;		/* or it would be finished from within */
 		message_more_recipients(m, LONG_MAX);
@@ -274,6 +278,7 @@ message_finish(struct message *m)
 			return;
 	}
 	job_settle(m);
+	message_stays(m);
 	if (m->corrupt_why != NULL)
 		message_corrupt(m);
 	else if (may_have(m, DELIVERY_LOG_BOUNCE) && log_exists(m, "bounce"))

@@ -1,5 +1,5 @@
 /*
- * message.c - a message enters the active queue: rename, lock, read the envelope and the first recipients.
+ * message.c - a message in memory: its envelope and its first recipients are read from the queue file.
  * Trusts no queue file: what cannot be parsed goes to corrupt/ and nothing else suffers.
  *
  * SPDX-License-Identifier: ISC
@@ -241,7 +241,7 @@ is_probe(const struct message *m)
 bool
 message_open(struct message *m, int flags, int *fd)
 {
-	*fd = queue_open("active", m->id, flags, 0);
+	*fd = queue_open_moving(m->queue, m->id, flags);
 	return *fd >= 0;
 }
 
@@ -250,6 +250,7 @@ message_free(struct message *m)
 {
 	if (is_probe(m))
 		message_probes--;
+	message_unwatch(m);
 	arena_free(&m->mem);
 	vec_free(&m->logged);
 	free(m->id);
@@ -258,8 +259,7 @@ message_free(struct message *m)
 	scan_message_gone();
 }
 
-/* Not longer than to the next scan of the queue. */
-static int64_t
+int64_t
 stuck_ms(void)
 {
 	const int64_t scan = (int64_t)conf.queue_run_delay * 1000;
@@ -273,7 +273,7 @@ message_stuck(struct message *m, const char *to, void (*fn)(void *arg, unsigned 
 	if (errno == ENOENT)
 		return false;
 	if (!m->stuck)
-		log_warning("rename %s from active to %s: %s", m->id, to, strerror(errno));
+		log_warning("rename %s from %s to %s: %s", m->id, m->queue, to, strerror(errno));
 	m->stuck = true;
 	(void)loop_after(qmgr_loop, stuck_ms(), fn, m);
 	return true;
@@ -285,7 +285,7 @@ set_aside(void *arg, unsigned events)
 	struct message *m = arg;
 
 	(void)events;
-	if (queue_rename(m->id, "active", "corrupt") || !message_stuck(m, "corrupt", set_aside))
+	if (queue_rename(m->id, m->queue, "corrupt") || !message_stuck(m, "corrupt", set_aside))
 		message_free(m);
 }
 
@@ -293,7 +293,7 @@ void
 message_corrupt(struct message *m)
 {
 	log_warning("%s: %s", m->id, m->corrupt_why);
-	log_warning("saving corrupt file \"%s\" from queue \"active\" to queue \"corrupt\"", m->id);
+	log_warning("saving corrupt file \"%s\" from queue \"%s\" to queue \"corrupt\"", m->id, m->queue);
 	set_aside(m, 0);
 }
 
@@ -355,7 +355,7 @@ message_more_recipients(struct message *m, long limit)
 	int fd;
 
 	if (!message_open(m, O_RDONLY, &fd)) {
-		log_warning("open active %s: %s", m->id, strerror(errno));
+		log_warning("open %s %s: %s", m->queue, m->id, strerror(errno));
 		m->next_recipient = 0;
 		m->deferred = true;
 		return;
@@ -365,61 +365,6 @@ message_more_recipients(struct message *m, long limit)
 	(void)close(fd);
 	if (ok)
 		assign(m, &in);
-}
-
-/* A file on its way into the active queue; the paths are made in the loop, the thread only uses them. */
-struct activation {
-	struct task task;
-	bool fresh;
-	char id[256];
-	char from[QUEUE_PATH_MAX], active[QUEUE_PATH_MAX], incoming[QUEUE_PATH_MAX];
-	int fd, error;			/* fd -1: error says why; ENOENT from rename means that the file has gone */
-	bool renamed;
-	bool incomplete;		/* somebody has named a file that cleanup(8) has not finished */
-	bool told;			/* in the log */
-	bool stranded;			/* in active, but not ours: it could not be put back */
-};
-
-/* In a thread: back to incoming, where it is found a little later. */
-static void
-put_back(struct activation *a)
-{
-	struct timeval later = clock_wall();
-
-	later.tv_sec += SKIP_SECONDS;
-	if (!a->incomplete)
-		(void)utimes(a->active, (struct timeval[2]){ later, later });
-	a->stranded = rename(a->active, a->incoming) != 0 && errno != ENOENT;
-}
-
-/* In a thread: rename, open, lock. A file that another process still holds, or that cannot be opened, goes back. */
-static void
-activation_work(struct task *task)
-{
-	struct activation *a = (struct activation *)task;
-
-	struct stat st;
-
-	if (a->stranded) {
-		put_back(a);
-		return;
-	}
-	a->fd = -1;
-	a->renamed = rename(a->from, a->active) == 0;
-	if (a->renamed)
-		a->fd = open(a->active, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	a->error = a->fd < 0 ? errno : 0;
-	if (a->fd < 0 && (!a->renamed || a->error == ENOENT))
-		return;
-	if (a->fd >= 0 && file_lock(a->fd, FILE_LOCK_EXCLUSIVE, false)) {
-		a->incomplete = fstat(a->fd, &st) == 0 && (st.st_mode & QUEUE_MODE_READY) != QUEUE_MODE_READY;
-		if (!a->incomplete)
-			return;
-	}
-	if (a->fd >= 0)
-		(void)close(a->fd);
-	a->fd = -1;
-	put_back(a);
 }
 
 /* Act upon the group bits that flush(8) and postsuper(1) leave in the mode. */
@@ -439,21 +384,8 @@ check_mode(struct message *m, int fd)
 	return true;
 }
 
-static void
-log_activation_failure(const struct activation *a)
-{
-	if (a->incomplete)
-		return;
-	if (a->error == 0)
-		log_info("%s: skipped, still being delivered", a->id);
-	else if (a->renamed)
-		log_warning("open active %s: %s", a->id, strerror(a->error));
-	else if (a->error != ENOENT)
-		log_warning("rename %s to active: %s", a->from, strerror(a->error));
-}
-
 static struct message *
-new_message(const struct activation *a)
+new_message(const char *id, const char *queue, bool fresh)
 {
 	static uint64_t seq;
 	struct message *m = calloc(1, sizeof *m);
@@ -461,11 +393,12 @@ new_message(const struct activation *a)
 	if (m == NULL)
 		log_out_of_memory();
 	m->mem = arena_new();
-	m->id = span_strdup(span_str(a->id));
+	m->id = span_strdup(span_str(id));
+	m->queue = queue;
 	m->seq = ++seq;
 	m->active = clock_wall();
 	m->entered = clock_ms();
-	m->fresh = a->fresh;
+	m->fresh = fresh;
 	outcome_recover(m);
 	return m;
 }
@@ -480,18 +413,18 @@ log_active(const struct message *m)
 	arena_free(&scratch);
 }
 
-/* The file is ours: read the envelope and the first recipients. */
-static void
-admit(const struct activation *a)
+void
+message_admit(const char *id, const char *queue, bool fresh, int fd)
 {
-	struct message *m = new_message(a);
+	struct message *m = new_message(id, queue, fresh);
 	struct reading in;
 
+	message_watch(m);
 	if (!m->fresh)
-		(void)check_mode(m, a->fd);
-	bool ok = read_batch(m, a->fd, BATCH_RECIPIENTS, &in);
+		(void)check_mode(m, fd);
+	bool ok = read_batch(m, fd, BATCH_RECIPIENTS, &in);
 
-	(void)close(a->fd);
+	(void)close(fd);
 	if (ok && (m->data_offset <= 0 || m->arrival.tv_sec == 0 || !m->have_sender)) {
 		m->corrupt_why = "no size, time or sender record in the envelope";
 		vec_free(&in.all);
@@ -518,54 +451,4 @@ admit(const struct activation *a)
 		m->verp = SPAN_NULL;
 	}
 	assign(m, &in);
-}
-
-static void
-put_back_again(void *arg, unsigned events)
-{
-	struct activation *a = arg;
-
-	(void)events;
-	pool_submit(qmgr_pool, &a->task);
-}
-
-static void
-activation_done(struct task *task)
-{
-	struct activation *a = (struct activation *)task;
-
-	if (a->fd >= 0) {
-		admit(a);		/* counted since message_activate() */
-		free(a);
-		return;
-	}
-	if (!a->told)
-		log_activation_failure(a);
-	a->told = true;
-	if (a->stranded) {
-		(void)loop_after(qmgr_loop, stuck_ms(), put_back_again, a);
-		return;
-	}
-	if (a->renamed || a->error != ENOENT)
-		scan_incoming_again();
-	message_count--;
-	scan_message_gone();
-	free(a);
-}
-
-void
-message_activate(const char *queue, const char *id, bool fresh)
-{
-	struct activation *a = calloc(1, sizeof *a);
-
-	if (a == NULL)
-		log_out_of_memory();
-	a->task = (struct task){ .work = activation_work, .done = activation_done };
-	a->fresh = fresh;
-	(void)snprintf(a->id, sizeof a->id, "%s", id);
-	queue_path(a->from, queue, id);
-	queue_path(a->active, "active", id);
-	queue_path(a->incoming, "incoming", id);
-	message_count++;
-	pool_submit(qmgr_pool, &a->task);
 }

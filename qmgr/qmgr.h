@@ -91,6 +91,9 @@ struct message {
 	struct outcomes outcomes;
 	struct job *jobs;
 	char *id;
+	const char *queue;		/* where its file is: "incoming" or "active" */
+	bool watched, moving, finish_later;	/* activate.c: it may move, is moving; has come to its end meanwhile */
+	struct message *before, *after;		/* watched: by age */
 	uint64_t seq;			/* of entry into the active queue */
 	struct timeval arrival, active;
 	int64_t create_time, data_offset, data_size, cont_length, warn_offset, warn_time;
@@ -173,8 +176,8 @@ void	scan_incoming_again(void);		/* a file could not be taken, or was put back: 
 extern size_t message_count;			/* in the active queue */
 extern size_t message_probes;			/* of these, probes of verify(8) */
 extern long message_recipients;			/* of all, in memory */
-/* Asynchronous: the file is renamed and opened beside the loop. */
-void	message_activate(const char *queue, const char *id, bool fresh);
+/* From an open, locked file, which is closed. It is counted already. */
+void	message_admit(const char *id, const char *queue, bool fresh, int fd);
 /* Read up to so many more recipients (at least what qmgr_message_recipient_minimum grants). Trouble with the file shows
  * in m->corrupt_why; it is dealt with when the last entry has come back. */
 void	message_more_recipients(struct message *, long limit);
@@ -187,6 +190,15 @@ bool	message_open(struct message *, int flags, int *fd);
 /* The file could not be renamed (errno). False: it has gone. True: have fn called with the message in a while; it must not be
  * let go, or its file would lie in the active queue until the next start. */
 bool	message_stuck(struct message *, const char *to, void (*fn)(void *arg, unsigned events));
+int64_t	stuck_ms(void);			/* until that is tried again: not longer than to the next scan of the queue */
+
+/* --- activate.c --- */
+/* Asynchronous: the file is opened, and renamed to active/ unless it is fresh, beside the loop. Nothing when it is taken. */
+void	message_activate(const char *queue, const char *id, bool fresh);
+bool	message_is_taken(const char *id);	/* on its way into memory, or delivered from incoming/ */
+void	message_watch(struct message *);	/* fresh: it moves to active/ when it takes long */
+void	message_stays(struct message *);	/* it will not move any more */
+void	message_unwatch(struct message *);	/* it is being freed */
 #define SKIP_SECONDS	60		/* that long a file is left alone which another process has locked */
 
 /* --- recipients.c: resolve and assign --- */

@@ -102,7 +102,7 @@ report_send(enum report_service which, unsigned request, const struct message *m
     void (*done)(struct message *, bool ok), struct message *arg)
 {
 	struct client *c = &clients[which];
-	struct ipc_bounce_send r = { .request = request, .queue_name = SPAN("active"), .queue_id = span_str(m->id),
+	struct ipc_bounce_send r = { .request = request, .queue_name = span_str(m->queue), .queue_id = span_str(m->id),
 	    .encoding = m->encoding, .sendopts = m->sendopts, .sender = m->sender, .envelope_id = m->envelope_id,
 	    .ret_flags = m->ret_flags, .verp = m->verp };
 

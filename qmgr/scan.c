@@ -85,6 +85,8 @@ consider(const struct scan *s, const char *dir, const char *id)
 	char path[QUEUE_PATH_MAX + 256];
 	struct stat st;
 
+	if (message_is_taken(id))
+		return;
 	(void)snprintf(path, sizeof path, "%s/%s", dir, id);
 	if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
 		return;
@@ -193,6 +195,8 @@ scan_new_message(const char *id)
 		request(&incoming, false);	/* no token: mail comes in faster than it goes out */
 		return;
 	}
+	if (message_is_taken(id))
+		return;
 	flow_give(1);
 	message_activate("incoming", id, true);
 }

@@ -70,7 +70,7 @@ open_queue_file(struct delivery *d)
 		log_warning("delivery request with a bad queue file name; refused");
 		return false;
 	}
-	d->fd = queue_open(queue, id, O_RDWR, 0);
+	d->fd = queue_open_moving(queue, id, O_RDWR);
 	if (d->fd < 0) {
 		if (errno != ENOENT)
 			log_warning("open %s %s: %s", queue, id, strerror(errno));

@@ -225,6 +225,16 @@ queue_open(const char *queue, const char *id, int flags, mode_t mode)
 }
 
 int
+queue_open_moving(const char *queue, const char *id, int flags)
+{
+	int fd = queue_open(queue, id, flags, 0);
+
+	if (fd < 0 && errno == ENOENT && strcmp(queue, "incoming") == 0)
+		fd = queue_open("active", id, flags, 0);
+	return fd;
+}
+
+int
 queue_create(const char *queue, mode_t mode, struct timeval *created, char id[QUEUE_ID_MAX], struct err *e)
 {
 	char temp[QUEUE_PATH_MAX], path[QUEUE_PATH_MAX];

@@ -42,6 +42,8 @@ bool	queue_rename(const char *id, const char *from, const char *to);
 bool	queue_make_dirs(const char *queue, const char *id);	/* the hash directories of that name; errno */
 bool	queue_unlink(const char *queue, const char *id);
 int	queue_open(const char *queue, const char *id, int flags, mode_t mode);	/* makes hash directories when O_CREAT */
+/* The same, for a file that qmgr(8) may be moving from incoming/ to active/ at this moment: it is found in either. */
+int	queue_open_moving(const char *queue, const char *id, int flags);
 
 /*
  * New file in a queue directory under its final name, opened read-write and close-on-exec, mode 0600.
