@@ -81,12 +81,15 @@ buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
 	va_list again;
 
+	buf_reserve(b, 1);
 	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, again);
+	int n = vsnprintf(b->p + b->n, b->cap - b->n, fmt, again);	/* it fits, mostly */
 	va_end(again);
 	assert(n >= 0);
-	buf_reserve(b, (size_t)n);
-	(void)vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
+	if ((size_t)n >= b->cap - b->n) {
+		buf_reserve(b, (size_t)n);
+		(void)vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
+	}
 	b->n += (size_t)n;
 }
 

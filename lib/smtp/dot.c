@@ -39,6 +39,7 @@ line_feed(struct smtp_dot_in *d, bool dots, struct buf *out)
 static bool
 decode(struct smtp_dot_in *d, bool dots, struct span *in, struct buf *out)
 {
+	buf_reserve(out, in->n);
 	while (in->n > 0) {
 		const char *lf;
 		size_t len, text;
@@ -93,6 +94,19 @@ smtp_chunk_end(struct smtp_dot_in *d, struct buf *out)
 }
 
 static void
+blank(struct buf *out, size_t from, char bad)
+{
+	while (from < out->n) {
+		char *at = memchr(out->p + from, bad, out->n - from);
+
+		if (at == NULL)
+			return;
+		*at = ' ';
+		from = (size_t)(at + 1 - out->p);
+	}
+}
+
+static void
 put_line_part(struct smtp_dot_out *d, struct span text, struct buf *out)
 {
 	size_t start = out->n;
@@ -101,9 +115,8 @@ put_line_part(struct smtp_dot_out *d, struct span text, struct buf *out)
 		buf_byte(out, '.');
 	start = out->n;
 	buf_span(out, text);
-	for (size_t i = start; i < out->n; i++)
-		if (out->p[i] == '\r' || out->p[i] == '\n')
-			out->p[i] = ' ';
+	blank(out, start, '\r');
+	blank(out, start, '\n');
 	d->column += text.n;
 }
 
