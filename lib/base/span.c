@@ -90,13 +90,38 @@ span_rfind(struct span s, char c)
 	return s.n;
 }
 
+/* The bytes of a string, to look many up. */
+struct byte_set {
+	uint64_t bits[4];
+};
+
+static struct byte_set
+bytes_of(const char *text)
+{
+	struct byte_set s = {0};
+
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
+		s.bits[*p / 64] |= UINT64_C(1) << *p % 64;
+	return s;
+}
+
+static bool
+in_set(char c, const struct byte_set *s)
+{
+	unsigned char u = (unsigned char)c;
+
+	return (s->bits[u / 64] >> u % 64 & 1) != 0;
+}
+
 size_t
 span_find_any(struct span s, const char *set)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] != '\0' && strchr(set, s.p[i]) != NULL)
-			return i;
-	return s.n;
+	const struct byte_set bytes = bytes_of(set);
+	size_t i = 0;
+
+	while (i < s.n && !in_set(s.p[i], &bytes))
+		i++;
+	return i;
 }
 
 size_t
@@ -197,20 +222,15 @@ span_take_line(struct span *in, struct span *out)
 	return true;
 }
 
-static bool
-in_set(char c, const char *set)
-{
-	return c != '\0' && strchr(set, c) != NULL;
-}
-
 bool
 span_take_word(struct span *in, const char *seps, struct span *out)
 {
+	const struct byte_set gaps = bytes_of(seps);
 	size_t a = 0, b;
 
-	while (a < in->n && in_set(in->p[a], seps))
+	while (a < in->n && in_set(in->p[a], &gaps))
 		a++;
-	for (b = a; b < in->n && !in_set(in->p[b], seps); )
+	for (b = a; b < in->n && !in_set(in->p[b], &gaps); )
 		b++;
 	if (a == b)
 		return false;
@@ -222,13 +242,14 @@ span_take_word(struct span *in, const char *seps, struct span *out)
 bool
 span_take_word_braced(struct span *in, const char *seps, struct span *out)
 {
+	const struct byte_set gaps = bytes_of(seps);
 	size_t a = 0, b, depth = 0;
 
-	while (a < in->n && in_set(in->p[a], seps))
+	while (a < in->n && in_set(in->p[a], &gaps))
 		a++;
 	if (a == in->n)
 		return false;
-	for (b = a; b < in->n && (depth > 0 || !in_set(in->p[b], seps)); b++) {
+	for (b = a; b < in->n && (depth > 0 || !in_set(in->p[b], &gaps)); b++) {
 		if (in->p[b] == '{')
 			depth++;
 		else if (in->p[b] == '}' && depth > 0)
