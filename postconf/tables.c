@@ -31,7 +31,7 @@ static const struct {
 	{ "sqlite", SQL_COMMON "dbpath" },
 	{ "memcache", "backup data_size_limit domain flags key_digest key_format line_size_limit max_try memcache retry_pause "
 	    "timeout ttl" },
-	{ "mongodb", "collection dbname domain expansion_limit projection query_filter result_attribute result_format uri" },
+	{ "mongodb", "collection dbname domain expansion_limit projection query_filter result_attribute result_format timeout uri" },
 };
 
 static const char *
