@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -302,6 +303,18 @@ event_loop(void)
 	end(0);
 }
 
+/*
+ * Throughput before latency: a worker that wakes up lets whoever works come to a pause (sched(7)). Programs that a delivery
+ * starts run as they would anywhere. Where this is not allowed everything works all the same.
+ */
+static void
+give_way(void)
+{
+	const struct sched_param none = {0};
+
+	(void)sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &none);
+}
+
 _Noreturn void
 worker_run(struct host *h, struct slot *slot)
 {
@@ -312,6 +325,7 @@ worker_run(struct host *h, struct slot *slot)
 	atomic_store(&slot->pid, getpid());
 	w.loop = loop_new();
 	w.last_use = clock_ms();
+	give_way();
 	if (h->svc->worker_init != NULL)
 		h->svc->worker_init();
 	if ((w.listeners = calloc(h->nlisten, sizeof(struct watch *))) == NULL)

@@ -190,3 +190,16 @@ def test_many_peers_of_one_process():
         for c in crowd:
             c.close()
         assert "Too many open files" not in i.log_text(start)
+
+
+@pytest.mark.skipif(IS_REFERENCE, reason="ours only")
+def test_workers_give_way():
+    """A worker that wakes up does not interrupt others; master and the hosts, which make new workers, do."""
+    with make() as i, Smtp(i.port()):
+        master = i.master_pid()
+        policy = {p: os.sched_getscheduler(p) & ~os.SCHED_RESET_ON_FORK for p in i.pids()}
+        parent = {p: int(open(f"/proc/{p}/stat").read().rpartition(")")[2].split()[1]) for p in policy}
+        hosts = {p for p in policy if parent[p] == master}
+        assert hosts and set(policy) > hosts | {master}
+        for p, got in policy.items():
+            assert got == (os.SCHED_OTHER if p in hosts | {master} else os.SCHED_BATCH), (p, p in hosts)
