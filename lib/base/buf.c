@@ -79,14 +79,17 @@ void buf_str(struct buf *b, const char *s) { buf_add(b, s, strlen(s)); }
 void
 buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+	const size_t room = b->cap - b->n;
 	va_list again;
 
 	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, again);
+	int n = vsnprintf(room > 0 ? b->p + b->n : NULL, room, fmt, again);
 	va_end(again);
 	assert(n >= 0);
-	buf_reserve(b, (size_t)n);
-	(void)vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
+	if ((size_t)n >= room) {	/* only a text that does not fit is formatted twice */
+		buf_reserve(b, (size_t)n);
+		(void)vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
+	}
 	b->n += (size_t)n;
 }
 

@@ -43,7 +43,7 @@ span_ieq(struct span a, struct span b)
 	return a.n == b.n && span_icmp(a, b) == 0;
 }
 
-bool span_is(struct span a, const char *s) { return span_eq(a, span_str(s)); }
+extern inline bool span_is(struct span a, const char *cstr);
 bool span_iis(struct span a, const char *s) { return span_ieq(a, span_str(s)); }
 
 int
@@ -90,11 +90,34 @@ span_rfind(struct span s, char c)
 	return s.n;
 }
 
+/* A set of bytes, one bit each. */
+struct bytes {
+	uint64_t has[4];
+};
+
+static struct bytes
+bytes_of(const char *set)
+{
+	struct bytes b = {0};
+
+	for (; *set != '\0'; set++)
+		b.has[(unsigned char)*set / 64] |= UINT64_C(1) << ((unsigned char)*set % 64);
+	return b;
+}
+
+static bool
+in_set(const struct bytes *b, char c)
+{
+	return (b->has[(unsigned char)c / 64] >> ((unsigned char)c % 64) & 1) != 0;
+}
+
 size_t
 span_find_any(struct span s, const char *set)
 {
+	const struct bytes wanted = bytes_of(set);
+
 	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] != '\0' && strchr(set, s.p[i]) != NULL)
+		if (in_set(&wanted, s.p[i]))
 			return i;
 	return s.n;
 }
@@ -197,20 +220,15 @@ span_take_line(struct span *in, struct span *out)
 	return true;
 }
 
-static bool
-in_set(char c, const char *set)
-{
-	return c != '\0' && strchr(set, c) != NULL;
-}
-
 bool
 span_take_word(struct span *in, const char *seps, struct span *out)
 {
+	const struct bytes separators = bytes_of(seps);
 	size_t a = 0, b;
 
-	while (a < in->n && in_set(in->p[a], seps))
+	while (a < in->n && in_set(&separators, in->p[a]))
 		a++;
-	for (b = a; b < in->n && !in_set(in->p[b], seps); )
+	for (b = a; b < in->n && !in_set(&separators, in->p[b]); )
 		b++;
 	if (a == b)
 		return false;
@@ -222,13 +240,14 @@ span_take_word(struct span *in, const char *seps, struct span *out)
 bool
 span_take_word_braced(struct span *in, const char *seps, struct span *out)
 {
+	const struct bytes separators = bytes_of(seps);
 	size_t a = 0, b, depth = 0;
 
-	while (a < in->n && in_set(in->p[a], seps))
+	while (a < in->n && in_set(&separators, in->p[a]))
 		a++;
 	if (a == in->n)
 		return false;
-	for (b = a; b < in->n && (depth > 0 || !in_set(in->p[b], seps)); b++) {
+	for (b = a; b < in->n && (depth > 0 || !in_set(&separators, in->p[b])); b++) {
 		if (in->p[b] == '{')
 			depth++;
 		else if (in->p[b] == '}' && depth > 0)
@@ -304,6 +323,20 @@ span_to_i64(struct span s, int64_t *out)
 }
 
 struct span
+span_i64(int64_t v, char room[SPAN_I64_ROOM])
+{
+	uint64_t rest = v < 0 ? -(uint64_t)v : (uint64_t)v;
+	size_t at = SPAN_I64_ROOM;
+
+	do {
+		room[--at] = (char)('0' + rest % 10);
+	} while ((rest /= 10) > 0);
+	if (v < 0)
+		room[--at] = '-';
+	return span(room + at, SPAN_I64_ROOM - at);
+}
+
+struct span
 span_copy(struct span s, struct arena *mem)
 {
 	char *p = arena_alloc(mem, s.n + 1);
@@ -350,9 +383,13 @@ struct span
 span_printable(struct span s, struct arena *mem)
 {
 	char *p = span_cstr(s, mem);
-	bool utf8 = span_valid_utf8(s);
+	size_t i = 0;
 
-	for (size_t i = 0; i < s.n; i++)
+	while (i < s.n && ascii_print(p[i]))
+		i++;
+	const bool utf8 = i < s.n && span_valid_utf8(s);
+
+	for (; i < s.n; i++)
 		if (!ascii_print(p[i]) && !(utf8 && ((unsigned char)p[i] & 0x80)))
 			p[i] = '?';
 	return span(p, s.n);
