@@ -12,6 +12,8 @@
 #include "ipc/attr.h"
 #include "postqueue/postqueue.h"
 
+#define OUT_MAX		65536u		/* that wait to be written where nobody sees them come */
+
 static bool
 take_number(struct span value, int64_t *out)
 {
@@ -113,11 +115,12 @@ show_list(struct stream *in, const struct format *format, const struct selection
 	struct progress progress = {0};
 	uint64_t listed = 0;
 	const bool visible = isatty(STDOUT_FILENO) == 1;
+	struct entry m = { .rcpt = VEC_INIT(struct view_rcpt) };
 	bool any = true, ok = attr_expect_protocol(in, "mail_queue_list_protocol");
 
 	while (ok && any) {
-		struct entry m = { .rcpt = VEC_INIT(struct view_rcpt) };
-
+		m.v = (struct view){0};
+		m.rcpt.n = 0;
 		ok = take_message(in, mem, &m, &any);
 		if (ok && any && is_selected(selection, &m)) {
 			format->message(&out, &m, &totals, conf.enable_long_queue_ids);
@@ -125,20 +128,20 @@ show_list(struct stream *in, const struct format *format, const struct selection
 			totals.bytes += (uint64_t)m.v.size;
 			if (visible)
 				progress_clear(&progress);
-			print_out(&out);
+			if (visible || out.n >= OUT_MAX)
+				print_out(&out);
 		}
 		/* On a terminal a message that is listed is progress enough. */
 		if (progress_due(&progress) && (!visible || totals.messages == listed))
 			progress_show(&progress, "%lu messages read, %llu listed", progress.steps, (unsigned long long)totals.messages);
 		listed = totals.messages;
-		vec_free(&m.rcpt);
 		arena_reset(mem);
 	}
+	vec_free(&m.rcpt);
 	progress_clear(&progress);
-	if (ok) {
+	if (ok)
 		format->end(&out, &totals);
-		print_out(&out);
-	}
+	print_out(&out);
 	buf_free(&out);
 	arena_free(&mem);
 	return ok && fflush(stdout) == 0;

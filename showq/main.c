@@ -5,8 +5,6 @@
  *
  * SPDX-License-Identifier: ISC
  */
-#include <stdio.h>
-
 #include "ipc/attr.h"
 #include "mail/queue.h"
 #include "mail/showq_wish.h"
@@ -46,16 +44,16 @@ put_recipient(void *arg, const struct view_rcpt *r)
 }
 
 static void
-put_queue(struct session *s, const char *queue)
+put_queue(struct session *s, struct viewer *viewer, const char *queue)
 {
 	const struct view_reader reader = { put_message, put_recipient, (wishes & WISH_TRANSPORT) != 0 };
 	struct queue_scan *scan = queue_scan_open(queue);
-	char path[QUEUE_PATH_MAX + 256];
 	const char *id;
 
 	while (stream_state(s->peer) == STREAM_OK && queue_scan_next(scan, &id)) {
-		(void)snprintf(path, sizeof path, "%s/%s", queue_scan_dir(scan), id);
-		if (view_read(queue, id, path, s->mem, &reader, s->peer))
+		const struct view_file file = { queue, id, queue_scan_fd(scan), id };
+
+		if (view_read(viewer, &file, s->mem, &reader, s->peer))
 			attr_end(s->peer);
 		arena_reset(s->mem);
 	}
@@ -66,14 +64,16 @@ static void
 serve(struct session *s)
 {
 	static const char *const queues[] = { "maildrop", "active", "incoming", "deferred", "hold" };
+	struct viewer *viewer = viewer_new();
 
 	wishes = showq_wishes(stream_fd(s->peer));
 	stream_set_timeout(s->peer, 3600 * 1000);
-	view_begin();
+	viewer_list_logs(viewer);
 	attr_put_protocol(s->peer, "mail_queue_list_protocol");
 	for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)
-		put_queue(s, queues[i]);
+		put_queue(s, viewer, queues[i]);
 	attr_end(s->peer);
+	viewer_free(&viewer);
 	(void)stream_flush(s->peer);
 }
 

@@ -79,14 +79,14 @@ void buf_str(struct buf *b, const char *s) { buf_add(b, s, strlen(s)); }
 void
 buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+	const size_t room = b->cap - b->n;
 	va_list again;
 
-	buf_reserve(b, 1);
 	va_copy(again, ap);
-	int n = vsnprintf(b->p + b->n, b->cap - b->n, fmt, again);	/* it fits, mostly */
+	int n = vsnprintf(room > 0 ? b->p + b->n : NULL, room, fmt, again);
 	va_end(again);
 	assert(n >= 0);
-	if ((size_t)n >= b->cap - b->n) {
+	if ((size_t)n >= room) {	/* only a text that does not fit is formatted twice */
 		buf_reserve(b, (size_t)n);
 		(void)vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
 	}

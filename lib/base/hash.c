@@ -54,6 +54,16 @@ hash_free(struct hash **hp, void (*free_value)(void *))
 	*hp = NULL;
 }
 
+void
+hash_clear(struct hash *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		free(h->entries[i].key);
+	if (h->index != NULL)
+		memset(h->index, 0, (h->mask + 1) * sizeof *h->index);
+	h->n = h->live = 0;
+}
+
 size_t hash_count(const struct hash *h) { return h->live; }
 
 static void

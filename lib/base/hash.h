@@ -16,6 +16,7 @@ struct hash;
 struct hash *hash_new(void);
 /* free_value may be NULL. */
 void	hash_free(struct hash **, void (*free_value)(void *));
+void	hash_clear(struct hash *);		/* forget everything; memory is kept for as much again */
 size_t	hash_count(const struct hash *);
 void	*hash_get(const struct hash *, struct span key);		/* NULL when absent */
 void	*hash_put(struct hash *, struct span key, void *value);		/* returns the value it replaced, or NULL */

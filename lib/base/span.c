@@ -43,7 +43,7 @@ span_ieq(struct span a, struct span b)
 	return a.n == b.n && span_icmp(a, b) == 0;
 }
 
-bool span_is(struct span a, const char *s) { return span_eq(a, span_str(s)); }
+extern inline bool span_is(struct span a, const char *cstr);
 bool span_iis(struct span a, const char *s) { return span_ieq(a, span_str(s)); }
 
 int
@@ -90,38 +90,36 @@ span_rfind(struct span s, char c)
 	return s.n;
 }
 
-/* The bytes of a string, to look many up. */
-struct byte_set {
-	uint64_t bits[4];
+/* A set of bytes, one bit each. */
+struct bytes {
+	uint64_t has[4];
 };
 
-static struct byte_set
-bytes_of(const char *text)
+static struct bytes
+bytes_of(const char *set)
 {
-	struct byte_set s = {0};
+	struct bytes b = {0};
 
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
-		s.bits[*p / 64] |= UINT64_C(1) << *p % 64;
-	return s;
+	for (; *set != '\0'; set++)
+		b.has[(unsigned char)*set / 64] |= UINT64_C(1) << ((unsigned char)*set % 64);
+	return b;
 }
 
 static bool
-in_set(char c, const struct byte_set *s)
+in_set(const struct bytes *b, char c)
 {
-	unsigned char u = (unsigned char)c;
-
-	return (s->bits[u / 64] >> u % 64 & 1) != 0;
+	return (b->has[(unsigned char)c / 64] >> ((unsigned char)c % 64) & 1) != 0;
 }
 
 size_t
 span_find_any(struct span s, const char *set)
 {
-	const struct byte_set bytes = bytes_of(set);
-	size_t i = 0;
+	const struct bytes wanted = bytes_of(set);
 
-	while (i < s.n && !in_set(s.p[i], &bytes))
-		i++;
-	return i;
+	for (size_t i = 0; i < s.n; i++)
+		if (in_set(&wanted, s.p[i]))
+			return i;
+	return s.n;
 }
 
 size_t
@@ -225,12 +223,12 @@ span_take_line(struct span *in, struct span *out)
 bool
 span_take_word(struct span *in, const char *seps, struct span *out)
 {
-	const struct byte_set gaps = bytes_of(seps);
+	const struct bytes separators = bytes_of(seps);
 	size_t a = 0, b;
 
-	while (a < in->n && in_set(in->p[a], &gaps))
+	while (a < in->n && in_set(&separators, in->p[a]))
 		a++;
-	for (b = a; b < in->n && !in_set(in->p[b], &gaps); )
+	for (b = a; b < in->n && !in_set(&separators, in->p[b]); )
 		b++;
 	if (a == b)
 		return false;
@@ -242,14 +240,14 @@ span_take_word(struct span *in, const char *seps, struct span *out)
 bool
 span_take_word_braced(struct span *in, const char *seps, struct span *out)
 {
-	const struct byte_set gaps = bytes_of(seps);
+	const struct bytes separators = bytes_of(seps);
 	size_t a = 0, b, depth = 0;
 
-	while (a < in->n && in_set(in->p[a], &gaps))
+	while (a < in->n && in_set(&separators, in->p[a]))
 		a++;
 	if (a == in->n)
 		return false;
-	for (b = a; b < in->n && (depth > 0 || !in_set(in->p[b], &gaps)); b++) {
+	for (b = a; b < in->n && (depth > 0 || !in_set(&separators, in->p[b])); b++) {
 		if (in->p[b] == '{')
 			depth++;
 		else if (in->p[b] == '}' && depth > 0)
@@ -325,6 +323,20 @@ span_to_i64(struct span s, int64_t *out)
 }
 
 struct span
+span_i64(int64_t v, char room[SPAN_I64_ROOM])
+{
+	uint64_t rest = v < 0 ? -(uint64_t)v : (uint64_t)v;
+	size_t at = SPAN_I64_ROOM;
+
+	do {
+		room[--at] = (char)('0' + rest % 10);
+	} while ((rest /= 10) > 0);
+	if (v < 0)
+		room[--at] = '-';
+	return span(room + at, SPAN_I64_ROOM - at);
+}
+
+struct span
 span_copy(struct span s, struct arena *mem)
 {
 	char *p = arena_alloc(mem, s.n + 1);
@@ -371,9 +383,13 @@ struct span
 span_printable(struct span s, struct arena *mem)
 {
 	char *p = span_cstr(s, mem);
-	bool utf8 = span_valid_utf8(s);
+	size_t i = 0;
 
-	for (size_t i = 0; i < s.n; i++)
+	while (i < s.n && ascii_print(p[i]))
+		i++;
+	const bool utf8 = i < s.n && span_valid_utf8(s);
+
+	for (; i < s.n; i++)
 		if (!ascii_print(p[i]) && !(utf8 && ((unsigned char)p[i] & 0x80)))
 			p[i] = '?';
 	return span(p, s.n);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct arena;
 
@@ -28,7 +29,14 @@ struct span span_str(const char *cstr);			/* NULL gives SPAN_NULL */
 
 bool	span_eq(struct span a, struct span b);
 bool	span_ieq(struct span a, struct span b);		/* ASCII case-insensitive */
-bool	span_is(struct span a, const char *cstr);
+inline bool
+span_is(struct span a, const char *cstr)	/* here, so that a literal's length is known when a caller is compiled */
+{
+	const size_t n = strlen(cstr);
+
+	return a.n == n && (n == 0 || memcmp(a.p, cstr, n) == 0);
+}
+
 bool	span_iis(struct span a, const char *cstr);
 int	span_cmp(struct span a, struct span b);		/* like memcmp, then by length */
 int	span_icmp(struct span a, struct span b);
@@ -71,6 +79,10 @@ bool	span_take_u64(struct span *in, uint64_t *out);
 /* All of s is an optionally signed decimal number that fits. */
 bool	span_to_i64(struct span s, int64_t *out);
 bool	span_to_u64(struct span s, uint64_t *out);
+
+/* The number as decimal text, in room. */
+#define SPAN_I64_ROOM	21u
+struct span span_i64(int64_t, char room[SPAN_I64_ROOM]);
 
 /* NUL-terminated copy. span_cstr: arena memory; never fails. span_strdup: heap, caller frees. */
 char	*span_cstr(struct span s, struct arena *mem);

@@ -48,6 +48,41 @@ file_open_safe(const char *path, int flags, mode_t mode, uid_t owner, struct sta
 	return fd;
 }
 
+int
+file_open_look(int dir, const char *path)
+{
+	const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int fd = openat(dir, path, flags | O_NOATIME);
+
+	return fd < 0 && errno == EPERM ? openat(dir, path, flags) : fd;
+}
+
+void
+file_close_now(struct file_closing *c)
+{
+	for (size_t first = 0, next; first < c->n; first = next) {
+		for (next = first + 1; next < c->n && c->fd[next] == c->fd[next - 1] + 1; )
+			next++;
+		(void)close_range((unsigned)c->fd[first], (unsigned)c->fd[next - 1], 0);
+	}
+	c->n = 0;
+}
+
+void
+file_close_later(struct file_closing *c, int fd)
+{
+	size_t at = c->n;
+
+	if (fd < 0)
+		return;
+	for (; at > 0 && c->fd[at - 1] > fd; at--)
+		c->fd[at] = c->fd[at - 1];
+	c->fd[at] = fd;
+	c->n++;
+	if (c->n == sizeof c->fd / sizeof *c->fd)
+		file_close_now(c);
+}
+
 bool
 file_lock(int fd, enum file_lock how, bool wait)
 {

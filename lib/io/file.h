@@ -20,6 +20,16 @@
  * -1, *e and errno on failure.
  */
 int	file_open_safe(const char *path, int flags, mode_t mode, uid_t owner, struct stat *st, struct err *e);
+/* openat(2) of a file that is only looked at: reading it leaves no new access time behind where the caller may have it so
+ * (he owns the file), which spares the write of an inode for each of many. No symbolic link, close-on-exec, never waits. */
+int	file_open_look(int dir, const char *path);
+/* Descriptors that are closed together, because that is one call where their numbers follow one another. Start with {0}. */
+struct file_closing {
+	int fd[16];
+	size_t n;
+};
+void	file_close_later(struct file_closing *, int fd);	/* -1 is fine */
+void	file_close_now(struct file_closing *);
 
 enum file_lock { FILE_LOCK_SHARED, FILE_LOCK_EXCLUSIVE, FILE_UNLOCK };
 bool	file_lock(int fd, enum file_lock, bool wait);		/* flock(2), as the queue uses on Linux */

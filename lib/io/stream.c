@@ -390,6 +390,17 @@ stream_write(struct stream *s, const void *p, size_t n)
 		(void)stream_flush(s);
 }
 
+char *
+stream_add(struct stream *s, size_t n)
+{
+	if (s->out.n > STREAM_OUTPUT_MAX - 1)
+		(void)stream_flush(s);
+	buf_reserve(&s->out, n);
+	s->out.n += n;
+	s->out.p[s->out.n] = '\0';
+	return s->out.p + s->out.n - n;
+}
+
 void stream_put(struct stream *s, struct span x) { stream_write(s, x.p, x.n); }
 void stream_puts(struct stream *s, const char *x) { stream_write(s, x, strlen(x)); }
 

@@ -62,6 +62,7 @@ bool	stream_input_ready(struct stream *, int wait_ms);	/* buffered, or readable 
 
 /* --- output --- */
 void	stream_write(struct stream *, const void *p, size_t n);	/* buffered; a large one is written at once */
+char	*stream_add(struct stream *, size_t n);		/* n more bytes of output, which the caller fills at once */
 void	stream_put(struct stream *, struct span s);
 void	stream_puts(struct stream *, const char *cstr);
 void	stream_printf(struct stream *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -8,26 +8,24 @@
 
 #include "ipc/attr.h"
 
-static void
-put_text(struct stream *s, struct span text)
-{
-	stream_put(s, span_to(text, span_find(text, '\0')));
-	stream_write(s, "", 1);
-}
-
 void
 attr_put(struct stream *s, const char *name, struct span value)
 {
-	put_text(s, span_str(name));
-	put_text(s, value);
+	const struct span text = span_to(value, span_find(value, '\0'));
+	const size_t n = strlen(name) + 1;
+	char *at = mempcpy(stream_add(s, n + text.n + 1), name, n);
+
+	if (text.n > 0)
+		memcpy(at, text.p, text.n);
+	at[text.n] = '\0';
 }
 
 void
 attr_put_number(struct stream *s, const char *name, long value)
 {
-	put_text(s, span_str(name));
-	stream_printf(s, "%ld", value);
-	stream_write(s, "", 1);
+	char room[SPAN_I64_ROOM];
+
+	attr_put(s, name, span_i64(value, room));
 }
 
 void attr_end(struct stream *s) { stream_write(s, "", 1); }
@@ -39,18 +37,17 @@ attr_put_protocol(struct stream *s, const char *protocol)
 	attr_end(s);
 }
 
+/* Length of the text that begins at that byte of the buffered input; more is read until its NUL is there. */
 static bool
-take_text(struct stream *s, struct arena *mem, struct span *out)
+text_length(struct stream *s, size_t at, size_t *length)
 {
 	for (;;) {
-		struct span in = stream_buffered(s);
-		size_t n = span_find(in, '\0');
+		const struct span in = span_from(stream_buffered(s), at);
+		const size_t n = span_find(in, '\0');
 
-		if (n < in.n && n <= ATTR_MAX) {
-			*out = span_copy(span_to(in, n), mem);
-			stream_consume(s, n + 1);
+		*length = n;
+		if (n < in.n && n <= ATTR_MAX)
 			return true;
-		}
 		if (n > ATTR_MAX || !stream_fill(s))
 			return false;
 	}
@@ -59,11 +56,22 @@ take_text(struct stream *s, struct arena *mem, struct span *out)
 enum attr_status
 attr_take(struct stream *s, struct arena *mem, struct span *name, struct span *value)
 {
-	if (!take_text(s, mem, name))
+	struct span both;
+	size_t n, m;
+
+	if (!text_length(s, 0, &n))
 		return ATTR_FAILED;
-	if (name->n == 0)
+	if (n == 0) {
+		stream_consume(s, 1);
 		return ATTR_END;
-	return take_text(s, mem, value) ? ATTR_PAIR : ATTR_FAILED;
+	}
+	if (!text_length(s, n + 1, &m))
+		return ATTR_FAILED;
+	both = span_copy(span_to(stream_buffered(s), n + 1 + m), mem);
+	*name = span_to(both, n);
+	*value = span_from(both, n + 1);
+	stream_consume(s, n + m + 2);
+	return ATTR_PAIR;
 }
 
 bool

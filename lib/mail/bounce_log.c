@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "io/file.h"
 #include "mail/bounce_log.h"
 #include "mail/queue.h"
 
@@ -26,20 +27,22 @@ struct log_reader {
 	struct arena *mem;		/* of the present entry */
 };
 
+#define NAME(literal)	{ (literal), sizeof(literal) - 1 }
+
 static const struct {
-	const char *name;
+	struct span name;
 	size_t offset;
 } text_fields[] = {
-	{ "recipient", offsetof(struct log_entry, recipient) },
-	{ "original_recipient", offsetof(struct log_entry, original) },
-	{ "dsn_orig_rcpt", offsetof(struct log_entry, dsn_orcpt) },
-	{ "status", offsetof(struct log_entry, status) },
-	{ "action", offsetof(struct log_entry, action) },
-	{ "diag_type", offsetof(struct log_entry, diag_type) },
-	{ "diag_text", offsetof(struct log_entry, diag_text) },
-	{ "mta_type", offsetof(struct log_entry, mta_type) },
-	{ "mta_mname", offsetof(struct log_entry, mta_name) },
-	{ "reason", offsetof(struct log_entry, reason) },
+	{ NAME("recipient"), offsetof(struct log_entry, recipient) },
+	{ NAME("original_recipient"), offsetof(struct log_entry, original) },
+	{ NAME("dsn_orig_rcpt"), offsetof(struct log_entry, dsn_orcpt) },
+	{ NAME("status"), offsetof(struct log_entry, status) },
+	{ NAME("action"), offsetof(struct log_entry, action) },
+	{ NAME("diag_type"), offsetof(struct log_entry, diag_type) },
+	{ NAME("diag_text"), offsetof(struct log_entry, diag_text) },
+	{ NAME("mta_type"), offsetof(struct log_entry, mta_type) },
+	{ NAME("mta_mname"), offsetof(struct log_entry, mta_name) },
+	{ NAME("reason"), offsetof(struct log_entry, reason) },
 };
 
 static void
@@ -50,32 +53,74 @@ take_field(struct log_entry *e, struct span line, struct arena *mem)
 
 	if (line.p[0] == '<' || !span_take_until(&value, '=', &name))
 		return;			/* the old form; all of it stands in the other lines too */
-	value = span_printable(value, mem);
 	for (size_t i = 0; i < sizeof text_fields / sizeof *text_fields; i++)
-		if (span_is(name, text_fields[i].name))
+		if (name.n == text_fields[i].name.n && span_eq(name, text_fields[i].name)) {
+			value = span_printable(value, mem);
 			memcpy((char *)e + text_fields[i].offset, &value, sizeof value);
+			return;
+		}
 	if (span_is(name, "offset") && span_to_u64(value, &n))
 		e->offset = (int64_t)n;
 	else if (span_is(name, "notify_flags") && span_to_u64(value, &n))
 		e->notify = (unsigned)n;
 }
 
+static struct log_reader *
+reader_new(void)
+{
+	struct log_reader *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		log_out_of_memory();
+	r->fd = -1;
+	r->mem = arena_new();
+	return r;
+}
+
+int
+log_reader_done(struct log_reader *r)
+{
+	const int fd = r->fd;
+
+	r->fd = -1;
+	return fd;
+}
+
+static void
+release(struct log_reader *r)
+{
+	const int fd = log_reader_done(r);
+
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+bool
+log_reader_again(struct log_reader **rp, const char *queue, const char *id)
+{
+	char path[QUEUE_PATH_MAX];
+
+	queue_path(path, queue, id);
+	const int fd = file_open_look(AT_FDCWD, path);
+
+	if (fd < 0)
+		return false;
+	if (*rp == NULL)
+		*rp = reader_new();
+	release(*rp);
+	buf_reset(&(*rp)->window);
+	(*rp)->fd = fd;
+	(*rp)->at = 0;
+	(*rp)->ended = false;
+	return true;
+}
+
 struct log_reader *
 log_reader_open(const char *queue, const char *id)
 {
-	char path[QUEUE_PATH_MAX];
-	struct log_reader *r;
+	struct log_reader *r = NULL;
 
-	queue_path(path, queue, id);
-	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-	if (fd < 0)
-		return NULL;
-	r = calloc(1, sizeof *r);
-	if (r == NULL)
-		log_out_of_memory();
-	r->fd = fd;
-	r->mem = arena_new();
+	(void)log_reader_again(&r, queue, id);
 	return r;
 }
 
@@ -86,7 +131,7 @@ log_reader_close(struct log_reader **rp)
 
 	if (r == NULL)
 		return;
-	(void)close(r->fd);
+	release(r);
 	buf_free(&r->window);
 	arena_free(&r->mem);
 	free(r);
@@ -113,8 +158,7 @@ more(struct log_reader *r)
 		continue;
 	if (n > 0)
 		r->window.n += (size_t)n;
-	else
-		r->ended = true;
+	r->ended = n < (ssize_t)PIECE;		/* such a read ends where the file ends */
 }
 
 static bool

@@ -135,7 +135,7 @@ hash_name(char out[QUEUE_ID_MAX], struct span id)
 	if (queue_id_is_long(id) && take_base(span(id.p + z - USEC_DIGITS, USEC_DIGITS), BASE_TIME, &usec))
 		(void)snprintf(out, QUEUE_ID_MAX, "%05X", (unsigned)usec);
 	else
-		(void)snprintf(out, QUEUE_ID_MAX, "%.*s", (int)(id.n < QUEUE_ID_MAX ? id.n : QUEUE_ID_MAX - 1), id.p);
+		*(char *)mempcpy(out, id.p, id.n < QUEUE_ID_MAX ? id.n : QUEUE_ID_MAX - 1) = '\0';
 }
 
 static bool
@@ -149,11 +149,22 @@ is_hashed(const char *queue)
 	return false;
 }
 
+/* Text behind the n bytes that stand in out, cut to the room. New length. */
+static size_t
+add_text(char out[QUEUE_PATH_MAX], size_t n, struct span text)
+{
+	text = span_to(text, QUEUE_PATH_MAX - 1 - n);
+	if (text.n > 0)
+		memcpy(out + n, text.p, text.n);
+	out[n + text.n] = '\0';
+	return n + text.n;
+}
+
 void
 queue_path(char out[QUEUE_PATH_MAX], const char *queue, const char *id)
 {
 	char hash[QUEUE_ID_MAX];
-	size_t n = (size_t)snprintf(out, QUEUE_PATH_MAX, "%s/", queue);
+	size_t n = add_text(out, add_text(out, 0, span_str(queue)), SPAN("/"));
 
 	if (is_hashed(queue)) {
 		hash_name(hash, span_str(id));
@@ -164,7 +175,7 @@ queue_path(char out[QUEUE_PATH_MAX], const char *queue, const char *id)
 			out[n++] = '/';
 		}
 	}
-	(void)snprintf(out + n, QUEUE_PATH_MAX - n, "%s", id);
+	(void)add_text(out, n, span_str(id));
 }
 
 static bool
@@ -278,6 +289,7 @@ struct queue_scan {
 		char path[QUEUE_PATH_MAX];
 	} level[SCAN_DEPTH];
 	int depth;			/* -1 = done */
+	bool incomplete;		/* a directory that is there could not be read */
 };
 
 static bool
@@ -287,8 +299,10 @@ descend(struct queue_scan *s, const char *path)
 		return false;
 	DIR *dir = opendir(path);
 
-	if (dir == NULL)
+	if (dir == NULL) {
+		s->incomplete |= errno != ENOENT;
 		return false;
+	}
 	s->depth++;
 	s->level[s->depth].dir = dir;
 	(void)snprintf(s->level[s->depth].path, QUEUE_PATH_MAX, "%s", path);
@@ -311,9 +325,11 @@ bool
 queue_scan_next(struct queue_scan *s, const char **id)
 {
 	while (s->depth >= 0) {
+		errno = 0;
 		const struct dirent *d = readdir(s->level[s->depth].dir);
 
 		if (d == NULL) {
+			s->incomplete |= errno != 0;
 			(void)closedir(s->level[s->depth--].dir);
 			continue;
 		}
@@ -340,6 +356,12 @@ queue_scan_dir(const struct queue_scan *s)
 	return s->depth >= 0 ? s->level[s->depth].path : "";
 }
 
+int
+queue_scan_fd(const struct queue_scan *s)
+{
+	return s->depth >= 0 ? dirfd(s->level[s->depth].dir) : -1;
+}
+
 void
 queue_scan_close(struct queue_scan **sp)
 {
@@ -351,4 +373,19 @@ queue_scan_close(struct queue_scan **sp)
 		(void)closedir(s->level[s->depth--].dir);
 	free(s);
 	*sp = NULL;
+}
+
+struct hash *
+queue_names(const char *queue)
+{
+	struct queue_scan *scan = queue_scan_open(queue);
+	struct hash *names = hash_new();
+	const char *id;
+
+	while (queue_scan_next(scan, &id))
+		(void)hash_put(names, span_str(id), names);
+	if (scan->incomplete)
+		hash_free(&names, NULL);
+	queue_scan_close(&scan);
+	return names;
 }

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/span.h"
 
 #define QUEUE_ID_MAX	100	/* longest ID that we make, with NUL; names in the queue may have up to 255 bytes */
@@ -57,6 +58,9 @@ struct queue_scan *queue_scan_open(const char *queue);
 bool	queue_scan_next(struct queue_scan *, const char **id);	/* false at the end; id valid until the next call */
 /* Subdirectory path of what was returned last ("deferred/9"). */
 const char *queue_scan_dir(const struct queue_scan *);
+int	queue_scan_fd(const struct queue_scan *);	/* of that directory; -1 at the end */
 void	queue_scan_close(struct queue_scan **);
+/* All names of a queue, as keys of a hash that the caller frees. NULL: some directory could not be read. */
+struct hash *queue_names(const char *queue);
 
 #endif

@@ -79,6 +79,7 @@ struct rec_reader {
 };
 
 void	rec_reader_init(struct rec_reader *, int fd, int64_t offset);
+void	rec_reader_again(struct rec_reader *, int fd, int64_t offset);	/* another file, in the memory of the last one */
 void	rec_reader_free(struct rec_reader *);
 void	rec_reader_seek(struct rec_reader *, int64_t offset);
 /* Next record; payload is valid until the next call. False: end of file, I/O error or damage (*e says which). */

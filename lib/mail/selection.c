@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
@@ -163,6 +164,7 @@ selection_has_file(const struct selection *s, const char *queue, const char *id,
 {
 	const struct view_reader reader = { see_message, see_recipient, s->transport != NULL };
 	struct question q = { .s = s, .now = now };
+	struct viewer *viewer;
 	struct arena *mem;
 
 	if (selection_is_empty(s))
@@ -170,7 +172,9 @@ selection_has_file(const struct selection *s, const char *queue, const char *id,
 	if (!matches(s->queue, span_str(queue)))
 		return false;
 	mem = arena_new();
-	(void)view_read(queue, id, path, mem, &reader, &q);
+	viewer = viewer_new();
+	(void)view_read(viewer, &(struct view_file){ queue, id, AT_FDCWD, path }, mem, &reader, &q);
+	viewer_free(&viewer);
 	arena_free(&mem);
 	return q.yes;
 }

@@ -4,14 +4,16 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "io/file.h"
 #include "mail/bounce_log.h"
 #include "mail/queue.h"
 #include "mail/rec.h"
@@ -19,15 +21,37 @@
 #include "mail/view.h"
 #include "smtp/address.h"
 
+#define LOGS_FRESH_MS	5000
+#define CLOCK_STEPS	16	/* messages between two looks at the clock */
+#define SEEN_KEPT	100
+
+static const char *const log_queues[] = { "defer", "bounce" };		/* in the order in which they are shown */
+#define LOG_QUEUES	(sizeof log_queues / sizeof *log_queues)
+
+struct viewer {
+	struct arena *scratch;		/* of one recipient */
+	struct rec_reader records;
+	struct log_reader *log;
+	struct hash *seen;		/* recipients of the present message that a log has shown */
+	struct file_closing closing;
+	bool lists_logs;
+	struct logs {
+		struct hash *names;	/* which logs there are; NULL: not known */
+		int64_t listed_ms;	/* when that was learned */
+		unsigned asked;		/* how often */
+		bool found;		/* there was one for the last message */
+	} logs[LOG_QUEUES];
+};
+
 struct reading {
 	const struct view_reader *reader;
 	void *arg;
+	struct viewer *viewer;
 	struct arena *mem, *scratch;	/* scratch: of one recipient */
 	const char *queue, *id;
 	const struct stat *st;
 	struct routing routing;
 	struct span redirect;
-	struct hash *seen;		/* recipients that a log has shown */
 	int64_t arrival, size;		/* 0 = unknown */
 	bool started;			/* the message itself was shown */
 	bool enough;			/* said the reader */
@@ -67,48 +91,88 @@ show_recipient(struct reading *l, struct span original, struct span address, con
 static bool
 room_for_more(const struct reading *l)
 {
-	return conf.duplicate_filter_limit <= 0 || hash_count(l->seen) < (size_t)conf.duplicate_filter_limit;
+	return conf.duplicate_filter_limit <= 0 || hash_count(l->viewer->seen) < (size_t)conf.duplicate_filter_limit;
 }
 
-/* Few messages have a bounce log, and only while they are delivered: not to look for one is most of what a long list saves. */
-static struct hash *bounce_logs;
-
-void
-view_begin(void)
+struct viewer *
+viewer_new(void)
 {
-	struct queue_scan *scan = queue_scan_open("bounce");
-	const char *id;
+	struct viewer *v = calloc(1, sizeof *v);
 
-	hash_free(&bounce_logs, NULL);
-	bounce_logs = hash_new();
-	while (queue_scan_next(scan, &id))
-		(void)hash_put(bounce_logs, span_str(id), scan);
-	queue_scan_close(&scan);
-}
-
-static struct log_reader *
-open_log(const char *queue, const char *id)
-{
-	if (bounce_logs != NULL && strcmp(queue, "bounce") == 0 && hash_get(bounce_logs, span_str(id)) == NULL)
-		return NULL;
-	return log_reader_open(queue, id);
+	if (v == NULL)
+		log_out_of_memory();
+	v->scratch = arena_new();
+	v->seen = hash_new();
+	return v;
 }
 
 static void
-show_logged(struct reading *l, const char *queue)
+forget_logs(struct viewer *v)
 {
-	struct log_reader *log = open_log(queue, l->id);
+	for (size_t i = 0; i < LOG_QUEUES; i++)
+		hash_free(&v->logs[i].names, NULL);
+}
+
+void
+viewer_free(struct viewer **vp)
+{
+	struct viewer *v = *vp;
+
+	if (v == NULL)
+		return;
+	forget_logs(v);
+	file_close_now(&v->closing);
+	hash_free(&v->seen, NULL);
+	log_reader_close(&v->log);
+	rec_reader_free(&v->records);
+	arena_free(&v->scratch);
+	free(v);
+	*vp = NULL;
+}
+
+void
+viewer_list_logs(struct viewer *v)
+{
+	v->lists_logs = true;
+	forget_logs(v);
+}
+
+/*
+ * Most messages have no bounce log, and those that were never tried no defer log: not to look for them is much of what a long
+ * list saves. Where the last message has one this one has probably, too, and the look into the list is saved. A slow reader can
+ * make the list last for hours, so it is learned anew.
+ */
+static bool
+may_have_log(struct viewer *v, size_t queue, const char *id)
+{
+	struct logs *logs = &v->logs[queue];
+
+	if (!v->lists_logs || logs->found)
+		return true;
+	if (logs->names == NULL || (++logs->asked % CLOCK_STEPS == 0 && clock_ms() - logs->listed_ms >= LOGS_FRESH_MS)) {
+		hash_free(&logs->names, NULL);
+		logs->names = queue_names(log_queues[queue]);
+		logs->listed_ms = clock_ms();
+	}
+	return logs->names == NULL || (hash_count(logs->names) > 0 && hash_get(logs->names, span_str(id)) != NULL);
+}
+
+static void
+show_logged(struct reading *l, size_t queue)
+{
 	struct log_entry e;
 
-	while (log != NULL && !l->enough && log_reader_next(log, &e)) {
-		show_recipient(l, e.original, e.recipient, queue, e.reason);
-		if (l->seen == NULL)
-			l->seen = hash_new();
+	l->viewer->logs[queue].found = may_have_log(l->viewer, queue, l->id) && log_reader_again(&l->viewer->log, log_queues[queue], l->id);
+	if (!l->viewer->logs[queue].found)
+		return;
+	while (!l->enough && log_reader_next(l->viewer->log, &e)) {
+		if (e.recipient.n > 0)		/* else a damaged entry */
+			show_recipient(l, e.original, e.recipient, log_queues[queue], e.reason);
 		if (room_for_more(l))
-			(void)hash_put(l->seen, span_lower(e.recipient, l->scratch), l);
+			(void)hash_put(l->viewer->seen, span_lower(e.recipient, l->scratch), l);
 		arena_reset(l->scratch);
 	}
-	log_reader_close(&log);
+	file_close_later(&l->viewer->closing, log_reader_done(l->viewer->log));
 }
 
 static void
@@ -124,8 +188,8 @@ start(struct reading *l, struct span sender)
 	l->enough = !l->reader->message(l->arg, &v);
 	if (l->enough || strcmp(l->queue, "maildrop") == 0)
 		return;
-	show_logged(l, "defer");
-	show_logged(l, "bounce");
+	for (size_t i = 0; i < LOG_QUEUES; i++)
+		show_logged(l, i);
 }
 
 static void
@@ -133,7 +197,7 @@ show_unlogged(struct reading *l, struct span address)
 {
 	struct span to = external(address, l->scratch);
 
-	if (l->seen == NULL || hash_get(l->seen, span_lower(to, l->scratch)) == NULL)
+	if (hash_count(l->viewer->seen) == 0 || hash_get(l->viewer->seen, span_lower(to, l->scratch)) == NULL)
 		show_recipient(l, external(l->original, l->scratch), to, "", SPAN_NULL);
 }
 
@@ -223,44 +287,62 @@ read_routing(struct reading *l, int fd)
 }
 
 static void
-read_records(struct reading *l, int fd, const char *path)
+complain(const struct view_file *f, const char *what, const char *why)
 {
-	struct rec_reader reader;
+	char path[QUEUE_PATH_MAX];
+
+	queue_path(path, f->queue, f->id);
+	log_warning("%s%s: %s", what, path, why);
+}
+
+static void
+read_records(struct reading *l, int fd, const struct view_file *f)
+{
+	struct rec_reader *reader = &l->viewer->records;
 	struct rec r;
 	struct err e = {0};
 
-	rec_reader_init(&reader, fd, 0);
-	for (;;) {
-		if (!rec_next(&reader, &r, &e)) {
-			log_warning("%s: %s", path, e.text);
-			break;
+	rec_reader_again(reader, fd, 0);
+	do {
+		if (!rec_next(reader, &r, &e)) {
+			complain(f, "", e.text);
+			return;
 		}
-		if (!take(l, &reader, &r) || l->enough)
-			break;
+	} while (take(l, reader, &r) && !l->enough);
+}
+
+/* Few messages have many recipients: the memory for these is not kept for the others. */
+static void
+forget_seen(struct viewer *v)
+{
+	if (hash_count(v->seen) > SEEN_KEPT) {
+		hash_free(&v->seen, NULL);
+		v->seen = hash_new();
+	} else if (hash_count(v->seen) > 0) {
+		hash_clear(v->seen);
 	}
-	rec_reader_free(&reader);
 }
 
 bool
-view_read(const char *queue, const char *id, const char *path, struct arena *mem, const struct view_reader *reader, void *arg)
+view_read(struct viewer *v, const struct view_file *f, struct arena *mem, const struct view_reader *reader, void *arg)
 {
 	struct stat st;
-	struct reading l = { .reader = reader, .arg = arg, .mem = mem, .queue = queue, .id = id, .st = &st };
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct reading l = { .reader = reader, .arg = arg, .viewer = v, .mem = mem, .scratch = v->scratch, .queue = f->queue,
+	    .id = f->id, .st = &st };
+	int fd = file_open_look(f->dir, f->path);
 
 	if (fd < 0) {
 		if (errno != ENOENT)	/* it may have moved on since the directory was read */
-			log_warning("open %s: %s", path, strerror(errno));
+			complain(f, "open ", strerror(errno));
 		return false;
 	}
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & QUEUE_MODE_READY) == QUEUE_MODE_READY) {
-		l.scratch = arena_new();
 		if (reader->transports)
 			read_routing(&l, fd);
-		read_records(&l, fd, path);
-		hash_free(&l.seen, NULL);
-		arena_free(&l.scratch);
+		read_records(&l, fd, f);
+		forget_seen(v);
+		arena_reset(l.scratch);
 	}
-	(void)close(fd);
+	file_close_later(&v->closing, fd);
 	return l.started && !l.enough;
 }

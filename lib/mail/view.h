@@ -36,11 +36,22 @@ struct view_reader {
 	bool transports;		/* name the transport that qmgr(8) would choose now: asks trivial-rewrite(8) */
 };
 
-/* Before a list of many: which bounce logs there are is learned once for all of them. */
-void	view_begin(void);
-/* Read path, which is message id of that queue; files that are not complete are passed over. Recipients of the defer
- * and bounce logs come first. False: nothing was shown, or a reader had enough. Spans live as long as mem, those of a
- * recipient until the next one: a message can have any number of them. */
-bool	view_read(const char *queue, const char *id, const char *path, struct arena *mem, const struct view_reader *, void *arg);
+/* What looks at many messages have in common: memory, and which messages have a log. */
+struct viewer;
+struct viewer *viewer_new(void);
+void	viewer_free(struct viewer **);
+/* For a list of many: the directories of the logs are read every few seconds, instead of looking for a log of each message. */
+void	viewer_list_logs(struct viewer *);
+
+struct view_file {
+	const char *queue, *id;
+	int dir;			/* that path is relative to, or AT_FDCWD */
+	const char *path;
+};
+
+/* Read a message; files that are not complete are passed over. Recipients of the defer and bounce logs come first.
+ * False: nothing was shown, or a reader had enough. Spans live as long as mem, those of a recipient until the next
+ * one: a message can have any number of them. */
+bool	view_read(struct viewer *, const struct view_file *, struct arena *mem, const struct view_reader *, void *arg);
 
 #endif

@@ -9,12 +9,20 @@
 
 #include "smtp/address.h"
 
+/* A bit for each byte from 32 to 127 that no atom may hold: blank, ()<>@,;:\".[] and DEL. */
+#define BIT(c)		(1u << ((c) & 31))
+static const uint32_t not_in_atom[3] = {
+	BIT(' ') | BIT('"') | BIT('(') | BIT(')') | BIT(',') | BIT('.') | BIT(':') | BIT(';') | BIT('<') | BIT('>'),
+	BIT('@') | BIT('[') | BIT('\\') | BIT(']'),
+	BIT(127),
+};
+
 static bool
 is_atom_byte(char c)
 {
-	unsigned char u = (unsigned char)c;
+	const unsigned char u = (unsigned char)c;
 
-	return u > 32 && u != 127 && strchr("()<>@,;:\\\".[]", c) == NULL;
+	return u >= 128 || (u >= 32 && (not_in_atom[u / 32 - 1] >> (u & 31) & 1) == 0);
 }
 
 bool

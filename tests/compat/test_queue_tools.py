@@ -244,6 +244,44 @@ def test_postsuper(postsuper, name):
     postsuper.compare(name)
 
 
+def log_of(*rcpts):
+    return "".join(f"\n<{r}>: why {r}\nrecipient={r}\noffset=1\ndsn_orig_rcpt=rfc822;{r}\nstatus=4.4.1\naction=delayed\n"
+                   f"reason=why {r}\n\n" for r in rcpts).encode()
+
+
+LISTS = {"text": ["-p"], "json": ["-j"], "text long": ["-p"]}
+
+
+@pytest.fixture(scope="module")
+def lists():
+    """Messages with a log and without, one among the other."""
+    def run(name):
+        def of(i):
+            with Spool(enable_long_queue_ids="yes" if "long" in name else "no") as spool:
+                for n in range(48):
+                    where, hashed = ("deferred", True) if n % 4 else (("active", "hold", "incoming")[n // 4 % 3], False)
+                    message, to = f"{n * 37 % 16:X}{n:04d}ABCDE", [f"u{k}@r{n}.test" for k in range(n % 3 + 1)]
+                    data = queue_file(f"s{n}@example.test", [("D" if n % 5 == 0 and k == 0 else "R", r) for k, r in enumerate(to)],
+                                      now=NOW + n * 86399)
+                    spool.put(f"{where}/{message[0]}" if hashed else where, message, data, message, mode=0o710 if n % 7 == 0 else 0o700)
+                    if n % 3 != 1:
+                        spool.put(f"defer/{message[0]}", "", log_of(*to[:2]), message, 0o600)
+                code, out, _ = i.run("postqueue", *LISTS[name], config=spool.base)
+                # The first message in the directory is not the same one in both.
+                out = re.sub(r"^(-.*-\n)", r"\1\n", out)
+                if not i.suite.is_ours:     # 3.11 also shows the original address: of one that has a reason none
+                    out = re.sub(r'\{"address": ("[^"]*"), "', r'{"orig_address": "", "address": \1, "', out)
+                    out = re.sub(r'\{"address": ("[^"]*")\}', r'{"orig_address": \1, "address": \1}', out)
+                return code, sorted(out.split("\n\n" if name != "json" else "\n"))
+        return of
+    yield Batch(Suites(), {name: run(name) for name in LISTS})
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_list(lists, name):
+    lists.compare(name)
+
+
 @pytest.mark.skipif(REFERENCE_ONLY or SELF_CHECK, reason="needs the suite under test")
 @pytest.mark.parametrize("name", sorted(OURS_ONLY))
 def test_postcat_ends(name):

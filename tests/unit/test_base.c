@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -106,6 +107,13 @@ test_numbers(void **state)
 
 		assert_int_equal(span_to_i64(span_str(row[i].text), &got), row[i].ok);
 		assert_int_equal(got, row[i].ok ? row[i].want : 42);
+	}
+	static const int64_t back[] = { 0, 9, 10, -1, -10, 1795225759, INT64_MAX, INT64_MIN };
+
+	for (size_t i = 0; i < sizeof back / sizeof *back; i++) {
+		char room[SPAN_I64_ROOM];
+
+		assert_true(span_is(span_i64(back[i], room), arena_printf(mem, "%" PRId64, back[i])));
 	}
 }
 
@@ -245,6 +253,18 @@ test_hash(void **state)
 	for (int i = 0; i < 2000; i += 2)
 		assert_non_null(hash_remove(h, span_str(arena_printf(mem, "key%d", i))));
 	assert_int_equal(hash_count(h), 1000);
+	struct hash *cleared = hash_new();
+
+	hash_clear(cleared);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 20; i++)
+			assert_null(hash_put(cleared, span_str(arena_printf(mem, "%d", i)), h));
+		(void)hash_remove(cleared, SPAN("3"));
+		hash_clear(cleared);
+		assert_int_equal(hash_count(cleared), 0);
+		assert_null(hash_get(cleared, SPAN("7")));
+	}
+	hash_free(&cleared, NULL);
 	assert_null(hash_get(h, SPAN("key8")));
 	assert_ptr_equal(hash_get(h, SPAN("key9")), &values[9]);
 	for (int i = 0; i < 5000; i++) {	/* holes are reused, not piled up */

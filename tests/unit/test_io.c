@@ -26,6 +26,7 @@
 #include "io/pool.h"
 #include "io/sock.h"
 #include "io/stream.h"
+#include "ipc/attr.h"
 #include "ipc/conn.h"
 #include "ipc/ipc.h"
 
@@ -252,6 +253,59 @@ test_pass_descriptor(void **state)
 	(void)close(got);
 }
 
+/* In whatever order they come; those of others stay open. */
+static void
+test_closing(void **state)
+{
+	struct file_closing closing = {0};
+	int fd[40], kept;
+
+	(void)state;
+	for (size_t i = 0; i < 40; i++)
+		assert_true((fd[i] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0);
+	kept = fd[7];
+	file_close_later(&closing, -1);
+	for (size_t i = 0; i < 40; i++)
+		if (fd[i ^ 1] != kept)
+			file_close_later(&closing, fd[i ^ 1]);
+	file_close_now(&closing);
+	file_close_now(&closing);
+	for (size_t i = 0; i < 40; i++)
+		assert_int_equal(fcntl(fd[i], F_GETFD) >= 0, fd[i] == kept);
+	(void)close(kept);
+}
+
+/* Pairs of any length, in pieces or at once; a text that is too long ends the connection. */
+static void
+test_attributes(void **state)
+{
+	static char large[ATTR_MAX + 1];
+	struct span name, value;
+	struct stream *a, *b;
+
+	(void)state;
+	memset(large, 'x', sizeof large);
+	pair(&a, &b);
+	attr_put_protocol(a, "p");
+	attr_put(a, "n", SPAN_NULL);
+	attr_put_number(a, "number", -42);
+	attr_put(a, "cut", span("a\0b", 3));
+	attr_put(a, "large", span(large, ATTR_MAX));
+	attr_end(a);
+	attr_put(a, "too large", span(large, ATTR_MAX + 1));
+	assert_true(stream_flush(a));
+	assert_true(attr_expect_protocol(b, "p"));
+	assert_true(attr_take(b, mem, &name, &value) == ATTR_PAIR && span_is(name, "n") && value.n == 0);
+	assert_true(attr_take(b, mem, &name, &value) == ATTR_PAIR && span_is(name, "number") && span_is(value, "-42"));
+	assert_true(attr_take(b, mem, &name, &value) == ATTR_PAIR && span_is(name, "cut") && span_is(value, "a"));
+	assert_true(attr_take(b, mem, &name, &value) == ATTR_PAIR && span_is(name, "large") && value.n == ATTR_MAX);
+	assert_int_equal(attr_take(b, mem, &name, &value), ATTR_END);
+	assert_int_equal(attr_take(b, mem, &name, &value), ATTR_FAILED);
+	stream_free(&a);
+	assert_int_equal(attr_take(b, mem, &name, &value), ATTR_FAILED);
+	stream_free(&b);
+}
+
 static void
 test_safe_open(void **state)
 {
@@ -433,7 +487,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines), cmocka_unit_test(test_timeout), cmocka_unit_test(test_timers),
 		cmocka_unit_test(test_pool), cmocka_unit_test(test_finish), cmocka_unit_test(test_addresses), cmocka_unit_test(test_pass_descriptor),
-		cmocka_unit_test(test_safe_open), cmocka_unit_test(test_ipc_round_trip), cmocka_unit_test(test_ipc_hostile),
+		cmocka_unit_test(test_safe_open), cmocka_unit_test(test_closing), cmocka_unit_test(test_attributes), cmocka_unit_test(test_ipc_round_trip), cmocka_unit_test(test_ipc_hostile),
 		cmocka_unit_test(test_ipc_blocking), cmocka_unit_test(test_conn),
 	};
 

@@ -177,7 +177,7 @@ test_types(void **state)
 static void
 test_queue_ids(void **state)
 {
-	char id[QUEUE_ID_MAX], path[QUEUE_PATH_MAX];
+	char id[QUEUE_ID_MAX], path[QUEUE_PATH_MAX], long_path[QUEUE_PATH_MAX];
 	uint64_t inode;
 
 	(void)state;
@@ -196,6 +196,10 @@ test_queue_ids(void **state)
 	assert_string_equal(path, "deferred/5/5A9D9A866CB");
 	queue_path(path, "active", "5A9D9A866CB");
 	assert_string_equal(path, "active/5A9D9A866CB");
+	memset(path, 'A', sizeof path);
+	path[255] = '\0';
+	queue_path(long_path, "deferred", path);
+	assert_int_equal(strlen(long_path), strlen("deferred/A/") + 255);
 	assert_false(queue_id_valid(SPAN("")));
 	assert_false(queue_id_valid(SPAN("../x")));
 	assert_false(queue_id_valid(SPAN("a.b")));
