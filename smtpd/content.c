@@ -145,9 +145,11 @@ put_received(struct smtpd *s)
 		id = arena_printf(s->work, " id %s", smtpd_queue_id(s));
 	clock_mail_date(s->arrival.tv_sec, date, sizeof date);
 	if (!conf.smtpd_hide_client_session) {
-		buf_printf(&b, "Received: from %s (%s [%s%s])\n\tby %s (%s) with %s%s",
-		    s->helo != NULL ? neutral(s->helo, s->work) : s->client.name, s->client.name, v6, s->client.address,
-		    conf.myhostname, conf.mail_name, with, id);
+		buf_printf(&b, "Received: from %s (%s [%s%s])", s->helo != NULL ? neutral(s->helo, s->work) : s->client.name, s->client.name, v6,
+		    s->client.address);
+		if (conf.smtpd_sasl_authenticated_header && s->sasl_username != NULL)
+			buf_printf(&b, "\n\t(Authenticated sender: %s)", s->sasl_username);
+		buf_printf(&b, "\n\tby %s (%s) with %s%s", conf.myhostname, conf.mail_name, with, id);
 	} else {
 		buf_printf(&b, "Received: by %s (%s)%s", conf.myhostname, conf.mail_name, id);
 	}

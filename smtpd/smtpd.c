@@ -17,6 +17,7 @@
 #include "mail/flush_client.h"
 #include "map/match.h"
 #include "map/maps.h"
+#include "net/auth.h"
 #include "smtp/address.h"
 #include "smtpd/filter.h"
 #include "smtpd/restrict.h"
@@ -303,7 +304,7 @@ edit_reply(struct smtp_server *server, struct buf *text)
 static const struct smtp_server_ops ops = {
 	.commands = commands, .ncommands = sizeof commands / sizeof commands[0],
 	.line = command_line, .unknown = unknown_command, .pipelining = bad_pipelining,
-	.content = smtpd_content, .content_end = smtpd_content_end, .reply = edit_reply,
+	.content = smtpd_content, .content_end = smtpd_content_end, .answer = smtpd_auth_answer, .reply = edit_reply,
 };
 
 static void
@@ -334,7 +335,7 @@ wait_for_input(struct smtpd *s)
 	stream_set_deadline(s->peer, begin + s->patience);
 	ok = stream_fill(s->peer);
 	s->patience -= clock_ms() - begin;
-	if (s->server.mode != SMTP_SERVER_COMMAND) {
+	if (s->server.mode == SMTP_SERVER_DATA || s->server.mode == SMTP_SERVER_CHUNK) {
 		s->patience += (int64_t)(stream_buffered(s->peer).n - had) * 1000 / conf.smtpd_min_data_rate;
 		s->patience = s->patience < limit ? s->patience : limit;
 	}
@@ -347,7 +348,7 @@ static bool
 step(struct smtpd *s)
 {
 	struct span in = stream_buffered(s->peer), rest = in;
-	bool command = s->server.mode == SMTP_SERVER_COMMAND;
+	bool command = s->server.mode == SMTP_SERVER_COMMAND || s->server.mode == SMTP_SERVER_ANSWER;
 	bool whole = smtp_server_step(&s->server, &rest);	/* else a part of it may have been taken */
 
 	stream_consume(s->peer, in.n - rest.n);
@@ -360,6 +361,8 @@ step(struct smtpd *s)
 static const char *
 converse(struct smtpd *s)
 {
+	enum smtp_server_mode mode;
+
 	s->patience = conf.smtpd_timeout * INT64_C(1000);
 	for (;;) {
 		if (s->server.mode == SMTP_SERVER_CLOSED) {
@@ -386,7 +389,9 @@ converse(struct smtpd *s)
 		stream_clear_timeout(s->peer);
 		stream_set_deadline(s->peer, 0);
 		smtpd_trouble(s, 0);
+		mode = s->server.mode;
 		smtp_server_reply(&s->server, "421 4.4.2 %s Error: timeout exceeded", conf.myhostname);
+		s->server.mode = mode == SMTP_SERVER_ANSWER ? mode : s->server.mode;	/* what was not done counts as tried */
 		(void)send_replies(s);
 		return "timeout";
 	}
@@ -468,7 +473,7 @@ log_end(struct smtpd *s, const char *why)
 			buf_printf(&b, " (%lld bytes)", (long long)s->size);
 		log_info("%s from %s", buf_cstr(&b), s->client.id);
 	}
-	if (why != NULL && (s->server.mode == SMTP_SERVER_DATA || s->server.mode == SMTP_SERVER_CHUNK))
+	if (why != NULL && s->server.mode != SMTP_SERVER_COMMAND && s->server.mode != SMTP_SERVER_CLOSED)
 		s->server.total[s->server.command - commands]++;
 	smtpd_mail_reset(s);
 	smtpd_history_end(s, why);
@@ -500,6 +505,8 @@ smtpd_serve(struct session *session)
 	log_info("connect from %s", s.client.id);
 	set_rights(&s);
 	s.may_xforward = !stand_alone && smtpd_may_xforward(&s);
+	if (known)
+		smtpd_auth_begin(&s);
 	if (!known)
 		smtp_server_reply(&s.server, "421 4.3.0 %s Server local error", conf.myhostname);
 	else if (!speaks_too_early(&s) && greet(&s))
@@ -507,6 +514,7 @@ smtpd_serve(struct session *session)
 	(void)send_replies(&s);
 	log_end(&s, why);
 	(void)smtpd_rate_exceeded(&s, SMTPD_EVENT_DISCONNECT);
+	auth_free(&s.auth);
 	smtp_server_free(&s.server);
 	arena_free(&s.work);
 	arena_free(&s.tmem);
@@ -573,6 +581,7 @@ smtpd_init(void)
 	filter_init();
 	smtpd_ehlo_init();
 	smtpd_xclient_init();
+	smtpd_auth_init();
 	reply_edit_init();
 	rbl_reply_init();
 	recipient_init();
