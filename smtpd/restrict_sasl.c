@@ -20,7 +20,7 @@ restrict_sasl_init(void)
 	login_maps = maps_open("smtpd_sender_login_maps", conf.smtpd_sender_login_maps, MAP_FOLD | MAP_UTF8);
 }
 
-/* An anonymous login is none. */
+/* permit_sasl_authenticated: an anonymous login is none. Restrictions about the name itself take it for one. */
 bool
 smtpd_logged_in(const struct smtpd *s)
 {
@@ -37,17 +37,18 @@ ignored(const char *name)
 enum verdict
 restrict_sasl_authenticated(struct check *c, const struct rule *r)
 {
-	return smtpd_logged_in(c->s) ? check_permit(c, r, c->class, c->name) : DUNNO;
+	return smtpd_logged_in(c->s) ? check_permit(c, r, "Client host", c->s->client.id) : DUNNO;
 }
 
 /* A login name as a reply or a log line may hold it. */
 static const char *
 shown(const char *user, struct arena *mem)
 {
+	const bool utf8 = conf.smtputf8_enable && span_valid_utf8(span_str(user));
 	char *text = span_cstr(span_str(user), mem);
 
 	for (char *p = text; *p != '\0'; p++)
-		if (!ascii_print(*p))
+		if (!ascii_print(*p) && !(utf8 && (unsigned char)*p > 127))
 			*p = '_';
 	return text;
 }
@@ -59,7 +60,7 @@ restrict_sasl_access(struct check *c, const struct rule *r)
 
 	if (!conf.smtpd_sasl_auth_enable)
 		return ignored(r->r->name);
-	if (!smtpd_logged_in(s))
+	if (s->sasl_username == NULL)
 		return DUNNO;
 	return access_word(c, r->maps, s->sasl_username, shown(s->sasl_username, s->work), "SASL login name");
 }
@@ -80,7 +81,7 @@ find_owners(struct smtpd *s, struct span *owners)
 	struct resolved to;
 	struct address_keys keys = { .keys = ADDRESS_DEFAULT, .delimiters = conf.recipient_delimiter, .is_local = is_local_domain, .arg = &to };
 
-	if (s->sender.n == 0 || maps_count(login_maps) == 0)
+	if (maps_count(login_maps) == 0)
 		return MAP_NOT_FOUND;
 	if (!smtpd_resolve(s, s->sender, &to))
 		return MAP_FAILED;
@@ -101,12 +102,12 @@ restrict_login_mismatch(struct check *c, const struct rule *r)
 		(void)ignored("reject_authenticated_sender_login_mismatch");
 		return ignored("reject_unauthenticated_sender_login_mismatch");
 	}
-	if ((flags & (smtpd_logged_in(s) ? FOR_LOGGED_IN : FOR_OTHERS)) == 0)
+	if (s->sender.n == 0 || (flags & (s->sasl_username != NULL ? FOR_LOGGED_IN : FOR_OTHERS)) == 0)
 		return DUNNO;
 	status = find_owners(s, &owners);
 	if (status == MAP_FAILED)
 		return check_lookup_failed(c, s->sender_text);
-	if (!smtpd_logged_in(s))
+	if (s->sasl_username == NULL)
 		return status == MAP_NOT_FOUND ? DUNNO : check_reject(c, ERROR_POLICY, 553, "5.7.1", "<%s>: Sender address rejected: not logged in",
 		    s->sender_text);
 	if (status == MAP_NOT_FOUND && (flags & KNOWN_ONLY) != 0)

@@ -70,17 +70,24 @@ put_address(struct smtpd *s, struct buf *b, const char *name, struct span addres
 }
 
 static void
-log_with_facts(struct smtpd *s, struct buf *start)
+put_facts(struct smtpd *s, struct buf *b)
 {
-	struct buf b = *start;
-
 	if (s->in_mail)
-		put_address(s, &b, "from", s->sender);
+		put_address(s, b, "from", s->sender);
 	if (s->recipient != NULL)
-		put_address(s, &b, "to", span_str(s->recipient));
-	buf_printf(&b, " proto=%s", s->protocol);
+		put_address(s, b, "to", span_str(s->recipient));
+	buf_printf(b, " proto=%s", s->protocol);
 	if (s->helo != NULL)
-		buf_printf(&b, " helo=<%s>", s->helo);
+		buf_printf(b, " helo=<%s>", s->helo);
+}
+
+void
+smtpd_log_event(struct smtpd *s, const char *action, const char *text)
+{
+	struct buf b = {0};
+
+	buf_printf(&b, "%s: %s: %s from %s: %s;", smtpd_queue_id(s), action, s->server.where, s->client.id, text);
+	put_facts(s, &b);
 	if (s->sasl_method != NULL)
 		buf_printf(&b, " sasl_method=%s", s->sasl_method);
 	if (s->sasl_username != NULL)
@@ -92,15 +99,6 @@ log_with_facts(struct smtpd *s, struct buf *start)
 }
 
 void
-smtpd_log_event(struct smtpd *s, const char *action, const char *text)
-{
-	struct buf b = {0};
-
-	buf_printf(&b, "%s: %s: %s from %s: %s;", smtpd_queue_id(s), action, s->server.where, s->client.id, text);
-	log_with_facts(s, &b);
-}
-
-void
 smtpd_log_filter(struct smtpd *s, const char *action, const char *text)
 {
 	struct buf b = {0};
@@ -108,7 +106,11 @@ smtpd_log_filter(struct smtpd *s, const char *action, const char *text)
 	if (s->nrcpt > 0)
 		s->recipient = span_cstr(s->rcpt[0].address, s->work);
 	buf_printf(&b, "%s: END-OF-MESSAGE: %s;", action, text);
-	log_with_facts(s, &b);
+	put_facts(s, &b);
+	if (s->sasl_username != NULL)
+		buf_printf(&b, " sasl_username=<%s>", s->sasl_username);
+	log_info("%s", buf_cstr(&b));
+	buf_free(&b);
 	s->recipient = NULL;
 }
 
