@@ -196,8 +196,8 @@ filter_command(struct smtpd *s, struct span *line)
 
 	if (maps_count(command_filter) == 0 || maps_get(command_filter, *line, 0, s->work, &value, NULL) != MAP_FOUND)
 		return;
-	log_info("%s: replacing command \"%.100s\" with \"%.100s\"", s->client.id, span_cstr(span_printable(*line, s->work), s->work),
-	    span_cstr(value, s->work));
+	log_info("%s: replacing command \"%.100s\" with \"%.100s\"", s->client.id,
+	    span_cstr(span_printable(smtpd_without_secrets(*line, s->work), s->work), s->work), span_cstr(value, s->work));
 	*line = value;
 }
 
@@ -215,7 +215,7 @@ command_line(struct smtp_server *server, struct span *line)
 		if (s->reject_bare_lf)
 			return reject_bare_lf(s);
 	}
-	smtpd_history_input(s, *line);
+	smtpd_history_input(s, smtpd_without_secrets(*line, s->work));
 	filter_command(s, line);
 	rest = *line;
 	(void)span_take_word(&rest, " \t\r\n\v\f", &word);
@@ -269,14 +269,16 @@ static bool
 bad_pipelining(struct smtp_server *server, struct span input)
 {
 	struct smtpd *s = smtpd_of(server);
+	const bool exchange = server->command != NULL && server->command->fn == cmd_auth;	/* a response may be in it */
 
 	if (input.n == 0) {
 		log_warning("%s: request longer than %d: %s...", s->client.id, conf.line_length_limit,
-		    escaped(buf_view(&server->line), s->work));
+		    escaped(server->mode == SMTP_SERVER_ANSWER ? SPAN("***") : smtpd_without_secrets(buf_view(&server->line), s->work), s->work));
 	} else {
 		if (s->stand_alone)
 			return false;
-		log_info("improper command pipelining after %s from %s: %s", server->where, s->client.id, escaped(input, s->work));
+		log_info("improper command pipelining after %s from %s: %s", server->where, s->client.id,
+		    escaped(exchange ? SPAN("***") : smtpd_without_secrets(input, s->work), s->work));
 		if (!conf.smtpd_forbid_unauth_pipelining)
 			return false;
 	}

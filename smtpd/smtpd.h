@@ -136,7 +136,7 @@ const char *smtpd_escaped(struct span in, size_t max, struct arena *);
 
 /* history.c: the postmaster's transcript */
 void	smtpd_trouble(struct smtpd *, unsigned bits);	/* what a refusal of this command is; without it: a protocol error */
-void	smtpd_history_input(struct smtpd *, struct span line);
+void	smtpd_history_input(struct smtpd *, struct span line);	/* without secrets */
 void	smtpd_history_output(struct smtpd *, struct span text);
 /* A long one is sent, if need be, and begun anew: at HELO, RSET and end of data. */
 void	smtpd_history_flush(struct smtpd *);
@@ -174,6 +174,8 @@ void	smtpd_auth_init(void);
 void	smtpd_auth_begin(struct smtpd *);	/* a session starts; ends the process when there is nothing to offer */
 bool	smtpd_auth_answer(struct smtp_server *, struct span line, bool too_long);
 void	smtpd_auth_announce(const struct smtpd *, struct buf *);	/* lines of the EHLO reply */
+/* Input for logs and letters: what stands behind "AUTH mechanism", on any of its lines, is left out. */
+struct span smtpd_without_secrets(struct span input, struct arena *);
 /* Somebody is logged in, and logins count here. */
 bool	smtpd_logged_in(const struct smtpd *);
 

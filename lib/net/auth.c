@@ -40,7 +40,8 @@ auth_security_parse(const char *type_name, const char *text, unsigned *bits, str
 			if (span_iis(word, security_words[i].word))
 				bit = security_words[i].bit;
 		if (bit == 0)
-			return err_perm(e, "unknown xsasl_%s_server_create value \"%.*s\" in \"%s\"", type_name, SPAN_ARG(word), text);
+			return err_perm(e, "unknown %s value \"%.*s\" in \"%s\"", strcmp(type_name, "cyrus") == 0 ? "SASL security options" :
+			    "xsasl_dovecot_server_create", SPAN_ARG(word), text);
 		*bits |= bit;
 	}
 	return true;

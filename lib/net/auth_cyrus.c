@@ -126,8 +126,10 @@ cyrus_start(const struct auth_settings *s, unsigned security, struct err *e)
 		cyrus_end(x);
 		return NULL;
 	}
-	if (sasl_listmech(x->conn, NULL, "", " ", "", &list, NULL, NULL) != SASL_OK || list == NULL)
+	if (sasl_listmech(x->conn, NULL, "", " ", "", &list, NULL, NULL) != SASL_OK || list == NULL || *list == '\0') {
+		log_warning("xsasl_cyrus_server_get_mechanism_list: no applicable SASL mechanisms");
 		list = "";
+	}
 	x->offered = span_strdup(span_str(list));
 	return x;
 }

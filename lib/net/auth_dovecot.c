@@ -153,7 +153,9 @@ connect_server(void)
 	server.owner = getpid();
 	set_limits();
 	stream_printf(server.stream, "VERSION\t1\t0\nCPID\t%ld\n", (long)getpid());
-	if (stream_flush(server.stream) && read_greeting())
+	if (!stream_flush(server.stream))
+		log_warning("SASL: Couldn't send handshake: %s", stream_reason(server.stream));
+	else if (read_greeting())
 		return true;
 	stream_free(&server.stream);
 	forget_mechanisms();
@@ -308,7 +310,7 @@ dovecot_first(void *arg, const struct auth_client *c, struct span mechanism, str
 		return;
 	}
 	if (!ask(x, c, mechanism, initial) && !(connect_server() && ask(x, c, mechanism, initial))) {
-		auth_say(reply, AUTH_TEMPORARY, "Can't connect to authentication server", x->user);
+		auth_say(reply, AUTH_TEMPORARY, "(reason unavailable)", x->user);
 		return;
 	}
 	read_answer(x, mem, reply);

@@ -3,10 +3,12 @@
 answers and greetings that no good server gives. (Rows 23 to 25 of the table of attacks.)"""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import SELF_CHECK, Pair, Smtp, dialogue, wait_for
-from harness.auth_server import CLOSE, AuthServer, b64, greeting, plain
+from harness import REFERENCE_ONLY, SELF_CHECK, Pair, Smtp, dialogue, wait_for
+from harness.auth_server import CLOSE, FLOOD, HANG, AuthServer, b64, greeting, plain
 
 BASE = {"smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "dovecot", "smtpd_sasl_path": "@base@/auth"}
 ANSWERS = {
@@ -51,6 +53,9 @@ SERVICES = {
     "rate": {"smtpd_client_auth_rate_limit": "2", "smtpd_client_event_limit_exceptions": "192.0.2.1"},
     "rate2": {"smtpd_client_auth_rate_limit": "2", "smtpd_client_event_limit_exceptions": "192.0.2.1"},
     "errors": {"smtpd_hard_error_limit": "3"},
+    "silent": {"smtpd_sasl_path": "@base@/silent"},
+    "letters": {"notify_classes": "protocol"},
+    "long": {"notify_classes": ""},
     "pipe": {"smtpd_forbid_unauth_pipelining": "no"},
     **{f"g_{name}": {"smtpd_sasl_path": f"@base@/g_{name}"} for name in GREETINGS},
 }
@@ -111,7 +116,7 @@ SAID_MORE = re.compile(r"Invalid authentication mechanism$")
 
 @pytest.fixture(scope="module")
 def pair():
-    p = Pair(main={**BASE, "transport_maps": "static:discard:", "smtpd_error_sleep_time": "0", "smtpd_soft_error_limit": "100", "in_flow_delay": "0",
+    p = Pair(main={**BASE, "transport_maps": "static:discard:", "defer_transports": "discard", "smtpd_error_sleep_time": "0", "smtpd_soft_error_limit": "100", "in_flow_delay": "0",
                    "smtpd_hard_error_limit": "200", "smtpd_relay_restrictions": "permit_sasl_authenticated, reject", "smtpd_forbid_unauth_pipelining": "yes"},
              smtpd=SERVICES)
     servers = []
@@ -119,16 +124,27 @@ def pair():
         for i in p.instances:
             i.auth = AuthServer(ANSWERS, path=f"{i.base}/auth")
             i.greeters = {name: AuthServer(hello=hello, path=f"{i.base}/g_{name}") for name, hello in GREETINGS.items()}
-            servers += [i.auth, *i.greeters.values()]
-        yield p.start()
+            servers += [i.auth, *i.greeters.values(), AuthServer({"hang": [b"OK", HANG]}, path=f"{i.base}/silent")]
+        p.start()
+        with ThreadPoolExecutor(2) as pool:         # these wait while the others work
+            for i in p.instances:
+                i.silence = pool.submit(silence, i)
+            yield p
     finally:
         p.destroy()
         for s in servers:
             s.close()
 
 
+def silence(instance):
+    began = time.monotonic()
+    return dialogue(instance.port("silent"), H + ["AUTH PLAIN " + plain("hang"), "QUIT"]), time.monotonic() - began
+
+
 def as_311(lines, login=""):
     """Since 3.10 the reason names the mechanism, lines about lost connections begin with a queue ID, and lines about refused recipients end with the login."""
+    # What follows AUTH may be a password: ours does not log it.
+    lines = [re.sub(r"(command pipelining after AUTH from \S+): .*", r"\1: ***", line) for line in lines]
     names = [m.group(1) for m in (re.search(r"SASL (\S+) authentication failed: Invalid authentication mechanism, ", line) for line in lines) if m]
     out = []
     for line in lines:
@@ -162,3 +178,110 @@ def play(service, steps, login=""):
 @pytest.mark.parametrize("case", CASES)
 def test_dialogue(pair, case):
     pair.compare(play(*CASES[case]))
+
+
+# What no good server says. The reference takes half a line for a whole one, and a name up to its NUL; it passes over what it does not understand.
+MALFORMED = {
+    "half": [b"OK\t@id@\tuser=ha", CLOSE], "nul": b"OK\t@id@\tuser=a\0b\n", "no number": b"OK\nOK\t@id@\tuser=good\n", "million": b"x" * 1000000 + b"\nOK\t@id@\tuser=good\n",
+    "flood": FLOOD, "cont without number": b"CONT\n", "fail without number": b"FAIL\n", "nul elsewhere": b"\0\nOK\t@id@\tuser=good\n",
+}
+LOST = "454 4.7.0 Temporary authentication failure: Connection lost to authentication server"
+
+
+@pytest.mark.skipif(REFERENCE_ONLY or SELF_CHECK, reason="needs the suite under test")
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_answer(pair, case):
+    start = pair.ours.mark()
+    pair.ours.auth.answers["bad"] = MALFORMED[case]
+    assert dialogue(pair.ours.port(), H + ["AUTH PLAIN " + plain("bad"), BOB, "QUIT"])[2:] == [LOST, "235 2.7.0 Authentication successful", "221 2.0.0 Bye"]
+    lines = pair.ours.wait_log(r"smtpd\[\d+\]: disconnect from", start)
+    assert not [line for line in lines if re.search("exit status|killed|good", line)]
+
+
+def test_silent_server(pair):
+    """An answer is waited for ten seconds."""
+    def run(instance):
+        replies, seconds = instance.silence.result()
+        assert 9 < seconds < 13
+        return replies
+    got = pair.compare(run)
+    assert got[2] == LOST
+
+
+@pytest.mark.skipif(REFERENCE_ONLY or SELF_CHECK, reason="needs the suite under test")
+def test_no_secrets_in_the_log(pair):
+    """Nor in letters to the postmaster, where the reference has them."""
+    secret = b64("\0bob\0canary")[8:]
+    i, start = pair.ours, pair.ours.mark()
+    for service, steps in {
+        "smtp": ["EHLO x", "AUTH PLAIN " + plain("bob", "canary"), "AUTH PLAIN", plain("bob", "canary"), "AUTH LOGIN", b64("bob"), b64("canary"), "QUIT"],
+        "pipe": [(f"HELO x\r\nAUTH PLAIN {plain('bob', 'canary')}\r\n".encode(), 2), (f"AUTH PLAIN\r\n{plain('bob', 'canary')}\r\n".encode(), 2), "QUIT"],
+        "letters": ["EHLO x", "AUTH PLAIN " + plain("bob", "canary"), "AUTH PLAIN", plain("bob", "canary"), "MAIL FROM:<>", "AUTH PLAIN " + plain("bob", "canary"), "QUIT"],
+        "long": ["EHLO x", "AUTH PLAIN " + plain("bob", "canary") + "x" * 9000],
+    }.items():
+        dialogue(i.port(service), steps)
+    i.wait_log(r"smtpd\[\d+\]: disconnect from", start, count=4)
+    found = [line for line in i.log_lines(start) if secret in line or "canary" in line or b64("canary") in line]
+    letters = [i.run("postcat", "-b", path).stdout for path in wait_for(lambda: i.queue_files("deferred"), 10, "a letter to the postmaster").values()]
+    assert found == [] and any("AUTH PLAIN ***" in text for text in letters) and not any(secret in text for text in letters)
+
+
+def test_letters(pair):
+    """Failed logins are no trouble for the postmaster; AUTH out of place is."""
+    def run(instance):
+        instance.run("postsuper", "-d", "ALL")
+        for steps in (["AUTH PLAIN " + plain("bob", "x")], ["AUTH LOGIN", "*"], ["AUTH FOO"], ["AUTH PLAIN !!!"], ["AUTH PLAIN " + plain("close")],
+                      ["AUTH PLAIN", "A" * 13000], ["MAIL FROM:<>", "AUTH PLAIN"]):
+            dialogue(instance.port("letters"), steps + ["QUIT"])
+        path, = wait_for(lambda: instance.queue_files("deferred"), 10, "a letter to the postmaster").values()
+        text = instance.run("postcat", "-b", path).stdout
+        assert len(instance.queue_files()) == 1
+        return instance.normal().text(text[text.index("Transcript"):])
+    assert " In:  MAIL FROM:<>\n" in pair.compare(run)
+
+
+FATAL = {
+    **{f"greeting {name}": {"smtpd_sasl_path": f"@base@/b_{name}"} for name in BAD_GREETINGS},
+    "no socket": {"smtpd_sasl_path": "@base@/nosuch"}, "no server": {"smtpd_sasl_path": "inet:127.0.0.1:9"},
+    "filter": {"smtpd_sasl_mechanism_filter": "nosuch"}, "empty filter": {"smtpd_sasl_mechanism_filter": ""},
+    "strength": {"smtpd_sasl_security_options": "forward_secrecy"},
+    "option": {"smtpd_sasl_security_options": "noanonymous, foo"}, "type": {"smtpd_sasl_type": "foo"},
+    "cyrus": {"smtpd_sasl_type": "cyrus", "smtpd_sasl_path": "none", "cyrus_sasl_config_path": "@config@", "smtpd_sasl_security_options": "mutual_auth forward_secrecy"},
+    "cyrus option": {"smtpd_sasl_type": "cyrus", "smtpd_sasl_path": "none", "smtpd_sasl_security_options": "foo"},
+}
+
+
+@pytest.fixture(scope="module")
+def broken():
+    """Nobody can be served here. For ours each client finds a new process."""
+    p = Pair(main=BASE, smtpd={name: {"maxproc": "1", **options} for name, options in FATAL.items()})
+    servers = []
+    try:
+        for i in p.instances:
+            servers.append(AuthServer(path=f"{i.base}/auth"))
+            servers += [AuthServer(hello=hello, path=f"{i.base}/b_{name}") for name, hello in BAD_GREETINGS.items()]
+            i.postfix("start")
+            i.running = True
+        yield p
+    finally:
+        p.destroy()
+        for s in servers:
+            s.close()
+
+
+@pytest.mark.parametrize("case", FATAL)
+def test_nothing_to_offer(broken, case):
+    early = case in ("option", "type", "cyrus option")      # ours finds these before it takes a client
+
+    def run(instance):
+        start = instance.mark()
+        wait_for(lambda: re.search("daemon started", instance.read_log()), 10, "the master's start")
+        with Smtp(instance.port(case), banner=False, timeout=10) as c:
+            lines = instance.wait_log(r"smtpd\[\d+\]: fatal: ", start)
+            greeting_line = None if early else c.reply()
+        log = [re.sub(r"^.*smtpd\[\d+\]: ", "", line) for line in lines if "smtpd[" in line]
+        if early:
+            log = [re.sub("^(fatal|warning): ", "", line) for line in log if re.search("unknown .* value|unsupported", line)][:1]
+        return [greeting_line] + instance.normal().lines(log)
+    got = broken.compare(run)
+    assert len(got) > 1 and got[0] in (None, "EOF")

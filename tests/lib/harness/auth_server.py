@@ -8,6 +8,7 @@ and then the user is all that came back before a blank. `lines` has every line t
 import base64
 import re
 import select
+import socket
 
 from .table_server import CLOSE, FLOOD, HANG, TableServer
 
@@ -37,6 +38,13 @@ class AuthServer(TableServer):
     def clear(self):
         self.lines.clear()
 
+    def close(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)      # nobody is accepted any more
+        except OSError:
+            pass
+        super().close()
+
     def idle(self):
         """Has all been read that clients have sent?"""
         with self._lock:
@@ -58,6 +66,8 @@ class AuthServer(TableServer):
     def _serve(self, c):
         try:
             with c, c.makefile("rb") as f:
+                if self.hello is CLOSE or isinstance(self.hello, list) and CLOSE in self.hello:
+                    f.readline(), f.readline()          # whether a client could still write is not left to chance
                 if self._send(c, f, self.hello):
                     self._talk(c, f, {})
         except (OSError, ValueError):
