@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import REFERENCE_ONLY, SELF_CHECK, Pair, Smtp, dialogue, wait_for
+from harness import REFERENCE_ONLY, SELF_CHECK, Batch, Pair, Smtp, dialogue, wait_for
 from harness.auth_server import CLOSE, FLOOD, HANG, AuthServer, b64, greeting, plain
 
 BASE = {"smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "dovecot", "smtpd_sasl_path": "@base@/auth"}
@@ -251,10 +251,25 @@ FATAL = {
 }
 
 
+def nothing_to_offer(case):
+    early = case in ("option", "type", "cyrus option")      # ours finds these before it takes a client
+    tag = f"postfix/c{list(FATAL).index(case)}/smtpd["
+
+    def run(instance):
+        with Smtp(instance.port(case), banner=False, timeout=20) as c:
+            lines = instance.wait_log(re.escape(tag) + r"\d+\]: fatal: ")
+            greeting_line = None if early else c.reply()
+        log = [re.sub(r"^.*smtpd\[\d+\]: ", "", line) for line in lines if tag in line]
+        if early:
+            log = [re.sub("^(fatal|warning): ", "", line) for line in log if re.search("unknown .* value|unsupported", line)][:1]
+        return [greeting_line] + instance.normal().lines(log)
+    return run
+
+
 @pytest.fixture(scope="module")
 def broken():
     """Nobody can be served here. For ours each client finds a new process."""
-    p = Pair(main=BASE, smtpd={name: {"maxproc": "1", **options} for name, options in FATAL.items()})
+    p = Pair(main=BASE, smtpd={name: {"maxproc": "1", "syslog_name": f"postfix/c{n}", **options} for n, (name, options) in enumerate(FATAL.items())})
     servers = []
     try:
         for i in p.instances:
@@ -262,7 +277,8 @@ def broken():
             servers += [AuthServer(hello=hello, path=f"{i.base}/b_{name}") for name, hello in BAD_GREETINGS.items()]
             i.postfix("start")
             i.running = True
-        yield p
+            wait_for(lambda: "daemon started" in i.read_log(), 10, "the master's start")
+        yield Batch(p, {name: nothing_to_offer(name) for name in FATAL}, workers=2 * len(FATAL))      # who dies takes a second for it
     finally:
         p.destroy()
         for s in servers:
@@ -271,17 +287,5 @@ def broken():
 
 @pytest.mark.parametrize("case", FATAL)
 def test_nothing_to_offer(broken, case):
-    early = case in ("option", "type", "cyrus option")      # ours finds these before it takes a client
-
-    def run(instance):
-        start = instance.mark()
-        wait_for(lambda: re.search("daemon started", instance.read_log()), 10, "the master's start")
-        with Smtp(instance.port(case), banner=False, timeout=10) as c:
-            lines = instance.wait_log(r"smtpd\[\d+\]: fatal: ", start)
-            greeting_line = None if early else c.reply()
-        log = [re.sub(r"^.*smtpd\[\d+\]: ", "", line) for line in lines if "smtpd[" in line]
-        if early:
-            log = [re.sub("^(fatal|warning): ", "", line) for line in log if re.search("unknown .* value|unsupported", line)][:1]
-        return [greeting_line] + instance.normal().lines(log)
-    got = broken.compare(run)
+    got = broken.compare(case)
     assert len(got) > 1 and got[0] in (None, "EOF")
