@@ -378,6 +378,14 @@ access_address(struct check *c, struct maps *maps, const char *address, const ch
 }
 
 enum verdict
+access_word(struct check *c, struct maps *maps, const char *word, const char *about, const char *class)
+{
+	bool found;
+
+	return look_up(c, maps, span_str(word), 0, about, class, &found);
+}
+
+enum verdict
 access_mail(struct check *c, struct maps *maps, struct span internal, const char *about, const char *class)
 {
 	struct address_keys keys = { .keys = ADDRESS_ACCESS, .delimiters = conf.recipient_delimiter,

@@ -20,7 +20,7 @@ static const struct {
 	{ "8bitmime", EHLO_8BITMIME }, { "chunking", EHLO_CHUNKING }, { "dsn", EHLO_DSN },
 	{ "enhancedstatuscodes", EHLO_STATUSCODES }, { "etrn", EHLO_ETRN }, { "pipelining", EHLO_PIPELINING },
 	{ "silent-discard", EHLO_SILENT }, { "size", EHLO_SIZE }, { "smtputf8", EHLO_SMTPUTF8 }, { "vrfy", EHLO_VRFY },
-	{ "auth", EHLO_OTHER }, { "requiretls", EHLO_OTHER }, { "starttls", EHLO_OTHER }, { "verp", EHLO_VERP },
+	{ "auth", EHLO_AUTH }, { "requiretls", EHLO_OTHER }, { "starttls", EHLO_OTHER }, { "verp", EHLO_VERP },
 	{ "xclient", EHLO_XCLIENT }, { "xforward", EHLO_XFORWARD },
 };
 
@@ -156,6 +156,7 @@ cmd_ehlo(struct smtp_server *server, struct span args)
 		buf_str(&b, "\r\n250 VRFY");
 	if ((hidden & EHLO_ETRN) == 0)
 		buf_str(&b, "\r\n250 ETRN");
+	smtpd_auth_announce(s, &b);
 	smtpd_xclient_announce(s, &b);
 	if ((hidden & EHLO_STATUSCODES) == 0)
 		buf_str(&b, "\r\n250 ENHANCEDSTATUSCODES");

@@ -167,6 +167,8 @@ rewrite_context(const struct smtpd *s)
 			return "local";
 		if (span_iis(word, "permit_mynetworks") && smtpd_client_in_mynetworks(s))
 			return "local";
+		if (span_iis(word, "permit_sasl_authenticated") && smtpd_logged_in(s))
+			return "local";
 	}
 	return "remote";
 }

@@ -1,5 +1,5 @@
 /*
- * cmd_misc.c - the commands that do little: RSET NOOP QUIT HELP, and those that wait for TLS and SASL.
+ * cmd_misc.c - the commands that do little: RSET NOOP QUIT HELP, and STARTTLS, which waits for TLS.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -52,13 +52,5 @@ cmd_starttls(struct smtp_server *server, struct span args)
 		smtp_server_reply(server, "501 5.5.4 Syntax: STARTTLS");
 	else
 		smtp_server_reply(server, "502 5.5.1 Error: command not implemented");
-	return false;
-}
-
-bool
-cmd_auth(struct smtp_server *server, struct span args)
-{
-	(void)args;
-	smtp_server_reply(server, "503 5.5.1 Error: authentication not enabled");
 	return false;
 }

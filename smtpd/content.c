@@ -131,6 +131,28 @@ neutral(const char *helo, struct arena *mem)
 	return text;
 }
 
+/* Text within a comment of a header (RFC 5322 3.2.2): it cannot end the comment, nor leave it open. */
+static const char *
+comment(const char *value, struct arena *mem)
+{
+	struct buf b = {0};
+	unsigned open = 0;
+	const char *text;
+
+	for (const char *p = value; *p != '\0'; p++) {
+		const bool bad = !ascii_print(*p) || *p == '\\' || (*p == ')' && open == 0);
+
+		open += *p == '(';
+		open -= *p == ')' && open > 0;
+		buf_byte(&b, bad ? '?' : *p);
+	}
+	while (open-- > 0)
+		buf_byte(&b, ')');
+	text = span_cstr(buf_view(&b), mem);
+	buf_free(&b);
+	return text;
+}
+
 static void
 put_received(struct smtpd *s)
 {
@@ -145,9 +167,11 @@ put_received(struct smtpd *s)
 		id = arena_printf(s->work, " id %s", smtpd_queue_id(s));
 	clock_mail_date(s->arrival.tv_sec, date, sizeof date);
 	if (!conf.smtpd_hide_client_session) {
-		buf_printf(&b, "Received: from %s (%s [%s%s])\n\tby %s (%s) with %s%s",
-		    s->helo != NULL ? neutral(s->helo, s->work) : s->client.name, s->client.name, v6, s->client.address,
-		    conf.myhostname, conf.mail_name, with, id);
+		buf_printf(&b, "Received: from %s (%s [%s%s])", s->helo != NULL ? neutral(s->helo, s->work) : s->client.name, s->client.name, v6,
+		    s->client.address);
+		if (conf.smtpd_sasl_authenticated_header && s->sasl_username != NULL)
+			buf_printf(&b, "\n\t(Authenticated sender: %s)", comment(s->sasl_username, s->work));
+		buf_printf(&b, "\n\tby %s (%s) with %s%s", conf.myhostname, conf.mail_name, with, id);
 	} else {
 		buf_printf(&b, "Received: by %s (%s)%s", conf.myhostname, conf.mail_name, id);
 	}

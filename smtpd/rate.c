@@ -53,6 +53,8 @@ wanted(enum smtpd_event event)
 		return conf.smtpd_client_message_rate_limit > 0;
 	case SMTPD_EVENT_RCPT:
 		return conf.smtpd_client_recipient_rate_limit > 0;
+	case SMTPD_EVENT_AUTH:
+		return conf.smtpd_client_auth_rate_limit > 0;
 	}
 	return false;
 }
@@ -60,7 +62,7 @@ wanted(enum smtpd_event event)
 bool
 smtpd_rate_exceeded(struct smtpd *s, enum smtpd_event event)
 {
-	static const uint32_t code[] = { ANVIL_CONNECT, ANVIL_DISCONNECT, ANVIL_MAIL, ANVIL_RCPT };
+	static const uint32_t code[] = { ANVIL_CONNECT, ANVIL_DISCONNECT, ANVIL_MAIL, ANVIL_RCPT, ANVIL_AUTH };
 	struct ipc_anvil ask = { .event = code[event] };
 	struct ipc_anvil_counts counts = {0};
 
@@ -77,6 +79,8 @@ smtpd_rate_exceeded(struct smtpd *s, enum smtpd_event event)
 		return over(s, "Message delivery request rate", counts.message_rate, conf.smtpd_client_message_rate_limit);
 	case SMTPD_EVENT_RCPT:
 		return over(s, "Recipient address rate", counts.recipient_rate, conf.smtpd_client_recipient_rate_limit);
+	case SMTPD_EVENT_AUTH:
+		return over(s, "AUTH command rate", counts.auth_rate, conf.smtpd_client_auth_rate_limit);
 	case SMTPD_EVENT_DISCONNECT:
 		break;
 	}

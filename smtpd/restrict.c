@@ -478,6 +478,7 @@ restrict_init(bool stand_alone)
 	if (!stand_alone && !is_safe(lists.relay, 0) && !is_safe(lists.recipient, 0))
 		log_fatal("in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working instance of: "
 		    "reject_unauth_destination, defer_unauth_destination, reject, defer, defer_if_permit or check_relay_domains");
+	restrict_sasl_init();
 	check_tempfail_action("unknown_address_tempfail_action", conf.unknown_address_tempfail_action);
 	check_tempfail_action("unknown_helo_hostname_tempfail_action", conf.unknown_helo_hostname_tempfail_action);
 }

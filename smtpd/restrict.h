@@ -28,6 +28,7 @@ enum restrict_flags {
 	FOR_SENDER = 512, FOR_RCPT = 1024, FOR_HELO = 2048, FOR_CLIENT = 4096, FOR_REVERSE = 8192,
 	KIND_A = 16384, KIND_MX = 32768, KIND_NS = 65536, IS_PERMIT = 131072,
 	IS_DEFER = 262144,
+	FOR_LOGGED_IN = 524288, FOR_OTHERS = 1048576, KNOWN_ONLY = 2097152,
 };
 
 /* The list that is being evaluated. */
@@ -102,6 +103,7 @@ enum verdict access_result(struct check *, const char *table, struct span key, s
 enum verdict access_host(struct check *, struct maps *, const char *name, const char *about, const char *class, bool *found);
 enum verdict access_address(struct check *, struct maps *, const char *address, const char *about, const char *class, bool *found);
 enum verdict access_mail(struct check *, struct maps *, struct span internal, const char *about, const char *class);
+enum verdict access_word(struct check *, struct maps *, const char *word, const char *about, const char *class);
 
 /* --- rbl_reply.c --- */
 struct rbl {
@@ -126,6 +128,9 @@ void	rate_limit_init(void);
 const char *rate_limit_check(struct smtpd *);
 enum verdict restrict_rate_limit(struct check *, const struct rule *);
 
+/* --- restrict_sasl.c --- */
+void	restrict_sasl_init(void);
+
 /* --- rows --- */
 enum verdict restrict_permit(struct check *, const struct rule *);
 enum verdict restrict_reject(struct check *, const struct rule *);
@@ -138,7 +143,9 @@ enum verdict restrict_plaintext(struct check *, const struct rule *);
 enum verdict restrict_multi_bounce(struct check *, const struct rule *);
 enum verdict restrict_removed(struct check *, const struct rule *);
 enum verdict restrict_later(struct check *, const struct rule *);
-enum verdict restrict_no_sasl(struct check *, const struct rule *);
+enum verdict restrict_sasl_authenticated(struct check *, const struct rule *);
+enum verdict restrict_sasl_access(struct check *, const struct rule *);
+enum verdict restrict_login_mismatch(struct check *, const struct rule *);
 enum verdict restrict_mynetworks(struct check *, const struct rule *);
 enum verdict restrict_inet_interfaces(struct check *, const struct rule *);
 enum verdict restrict_unknown_client(struct check *, const struct rule *);

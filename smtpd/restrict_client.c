@@ -111,16 +111,6 @@ restrict_later(struct check *c, const struct rule *r)
 	return check_config_error(c);
 }
 
-/* SASL is not built: nobody is logged in. */
-enum verdict
-restrict_no_sasl(struct check *c, const struct rule *r)
-{
-	(void)c;
-	if (strcmp(r->r->name, "permit_sasl_authenticated") != 0)
-		log_warning("restriction `%s' ignored: no SASL support", r->r->name);
-	return DUNNO;
-}
-
 bool
 smtpd_client_in_mynetworks(const struct smtpd *s)
 {

@@ -17,6 +17,7 @@
 #include "mail/flush_client.h"
 #include "map/match.h"
 #include "map/maps.h"
+#include "net/auth.h"
 #include "smtp/address.h"
 #include "smtpd/filter.h"
 #include "smtpd/restrict.h"
@@ -69,17 +70,24 @@ put_address(struct smtpd *s, struct buf *b, const char *name, struct span addres
 }
 
 static void
-log_with_facts(struct smtpd *s, struct buf *start)
+put_facts(struct smtpd *s, struct buf *b)
 {
-	struct buf b = *start;
-
 	if (s->in_mail)
-		put_address(s, &b, "from", s->sender);
+		put_address(s, b, "from", s->sender);
 	if (s->recipient != NULL)
-		put_address(s, &b, "to", span_str(s->recipient));
-	buf_printf(&b, " proto=%s", s->protocol);
+		put_address(s, b, "to", span_str(s->recipient));
+	buf_printf(b, " proto=%s", s->protocol);
 	if (s->helo != NULL)
-		buf_printf(&b, " helo=<%s>", s->helo);
+		buf_printf(b, " helo=<%s>", s->helo);
+}
+
+void
+smtpd_log_event(struct smtpd *s, const char *action, const char *text)
+{
+	struct buf b = {0};
+
+	buf_printf(&b, "%s: %s: %s from %s: %s;", smtpd_queue_id(s), action, s->server.where, s->client.id, text);
+	put_facts(s, &b);
 	if (s->sasl_method != NULL)
 		buf_printf(&b, " sasl_method=%s", s->sasl_method);
 	if (s->sasl_username != NULL)
@@ -91,15 +99,6 @@ log_with_facts(struct smtpd *s, struct buf *start)
 }
 
 void
-smtpd_log_event(struct smtpd *s, const char *action, const char *text)
-{
-	struct buf b = {0};
-
-	buf_printf(&b, "%s: %s: %s from %s: %s;", smtpd_queue_id(s), action, s->server.where, s->client.id, text);
-	log_with_facts(s, &b);
-}
-
-void
 smtpd_log_filter(struct smtpd *s, const char *action, const char *text)
 {
 	struct buf b = {0};
@@ -107,7 +106,11 @@ smtpd_log_filter(struct smtpd *s, const char *action, const char *text)
 	if (s->nrcpt > 0)
 		s->recipient = span_cstr(s->rcpt[0].address, s->work);
 	buf_printf(&b, "%s: END-OF-MESSAGE: %s;", action, text);
-	log_with_facts(s, &b);
+	put_facts(s, &b);
+	if (s->sasl_username != NULL)
+		buf_printf(&b, " sasl_username=<%s>", s->sasl_username);
+	log_info("%s", buf_cstr(&b));
+	buf_free(&b);
 	s->recipient = NULL;
 }
 
@@ -193,8 +196,8 @@ filter_command(struct smtpd *s, struct span *line)
 
 	if (maps_count(command_filter) == 0 || maps_get(command_filter, *line, 0, s->work, &value, NULL) != MAP_FOUND)
 		return;
-	log_info("%s: replacing command \"%.100s\" with \"%.100s\"", s->client.id, span_cstr(span_printable(*line, s->work), s->work),
-	    span_cstr(value, s->work));
+	log_info("%s: replacing command \"%.100s\" with \"%.100s\"", s->client.id,
+	    span_cstr(span_printable(smtpd_without_secrets(*line, s->work), s->work), s->work), span_cstr(value, s->work));
 	*line = value;
 }
 
@@ -212,7 +215,7 @@ command_line(struct smtp_server *server, struct span *line)
 		if (s->reject_bare_lf)
 			return reject_bare_lf(s);
 	}
-	smtpd_history_input(s, *line);
+	smtpd_history_input(s, smtpd_without_secrets(*line, s->work));
 	filter_command(s, line);
 	rest = *line;
 	(void)span_take_word(&rest, " \t\r\n\v\f", &word);
@@ -266,14 +269,16 @@ static bool
 bad_pipelining(struct smtp_server *server, struct span input)
 {
 	struct smtpd *s = smtpd_of(server);
+	const bool exchange = server->command != NULL && server->command->fn == cmd_auth;	/* a response may be in it */
 
 	if (input.n == 0) {
 		log_warning("%s: request longer than %d: %s...", s->client.id, conf.line_length_limit,
-		    escaped(buf_view(&server->line), s->work));
+		    escaped(server->mode == SMTP_SERVER_ANSWER ? SPAN("***") : smtpd_without_secrets(buf_view(&server->line), s->work), s->work));
 	} else {
 		if (s->stand_alone)
 			return false;
-		log_info("improper command pipelining after %s from %s: %s", server->where, s->client.id, escaped(input, s->work));
+		log_info("improper command pipelining after %s from %s: %s", server->where, s->client.id,
+		    escaped(exchange ? SPAN("***") : smtpd_without_secrets(input, s->work), s->work));
 		if (!conf.smtpd_forbid_unauth_pipelining)
 			return false;
 	}
@@ -303,7 +308,7 @@ edit_reply(struct smtp_server *server, struct buf *text)
 static const struct smtp_server_ops ops = {
 	.commands = commands, .ncommands = sizeof commands / sizeof commands[0],
 	.line = command_line, .unknown = unknown_command, .pipelining = bad_pipelining,
-	.content = smtpd_content, .content_end = smtpd_content_end, .reply = edit_reply,
+	.content = smtpd_content, .content_end = smtpd_content_end, .answer = smtpd_auth_answer, .reply = edit_reply,
 };
 
 static void
@@ -334,7 +339,7 @@ wait_for_input(struct smtpd *s)
 	stream_set_deadline(s->peer, begin + s->patience);
 	ok = stream_fill(s->peer);
 	s->patience -= clock_ms() - begin;
-	if (s->server.mode != SMTP_SERVER_COMMAND) {
+	if (s->server.mode == SMTP_SERVER_DATA || s->server.mode == SMTP_SERVER_CHUNK) {
 		s->patience += (int64_t)(stream_buffered(s->peer).n - had) * 1000 / conf.smtpd_min_data_rate;
 		s->patience = s->patience < limit ? s->patience : limit;
 	}
@@ -347,7 +352,7 @@ static bool
 step(struct smtpd *s)
 {
 	struct span in = stream_buffered(s->peer), rest = in;
-	bool command = s->server.mode == SMTP_SERVER_COMMAND;
+	bool command = s->server.mode == SMTP_SERVER_COMMAND || s->server.mode == SMTP_SERVER_ANSWER;
 	bool whole = smtp_server_step(&s->server, &rest);	/* else a part of it may have been taken */
 
 	stream_consume(s->peer, in.n - rest.n);
@@ -360,6 +365,8 @@ step(struct smtpd *s)
 static const char *
 converse(struct smtpd *s)
 {
+	enum smtp_server_mode mode;
+
 	s->patience = conf.smtpd_timeout * INT64_C(1000);
 	for (;;) {
 		if (s->server.mode == SMTP_SERVER_CLOSED) {
@@ -386,7 +393,9 @@ converse(struct smtpd *s)
 		stream_clear_timeout(s->peer);
 		stream_set_deadline(s->peer, 0);
 		smtpd_trouble(s, 0);
+		mode = s->server.mode;
 		smtp_server_reply(&s->server, "421 4.4.2 %s Error: timeout exceeded", conf.myhostname);
+		s->server.mode = mode == SMTP_SERVER_ANSWER ? mode : s->server.mode;	/* what was not done counts as tried */
 		(void)send_replies(s);
 		return "timeout";
 	}
@@ -468,7 +477,7 @@ log_end(struct smtpd *s, const char *why)
 			buf_printf(&b, " (%lld bytes)", (long long)s->size);
 		log_info("%s from %s", buf_cstr(&b), s->client.id);
 	}
-	if (why != NULL && (s->server.mode == SMTP_SERVER_DATA || s->server.mode == SMTP_SERVER_CHUNK))
+	if (why != NULL && s->server.mode != SMTP_SERVER_COMMAND && s->server.mode != SMTP_SERVER_CLOSED)
 		s->server.total[s->server.command - commands]++;
 	smtpd_mail_reset(s);
 	smtpd_history_end(s, why);
@@ -500,6 +509,8 @@ smtpd_serve(struct session *session)
 	log_info("connect from %s", s.client.id);
 	set_rights(&s);
 	s.may_xforward = !stand_alone && smtpd_may_xforward(&s);
+	if (known)
+		smtpd_auth_begin(&s);
 	if (!known)
 		smtp_server_reply(&s.server, "421 4.3.0 %s Server local error", conf.myhostname);
 	else if (!speaks_too_early(&s) && greet(&s))
@@ -507,6 +518,7 @@ smtpd_serve(struct session *session)
 	(void)send_replies(&s);
 	log_end(&s, why);
 	(void)smtpd_rate_exceeded(&s, SMTPD_EVENT_DISCONNECT);
+	auth_free(&s.auth);
 	smtp_server_free(&s.server);
 	arena_free(&s.work);
 	arena_free(&s.tmem);
@@ -573,6 +585,7 @@ smtpd_init(void)
 	filter_init();
 	smtpd_ehlo_init();
 	smtpd_xclient_init();
+	smtpd_auth_init();
 	reply_edit_init();
 	rbl_reply_init();
 	recipient_init();

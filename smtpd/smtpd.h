@@ -65,6 +65,9 @@ struct smtpd {
 	const char *server_address, *server_port;
 	const char *helo;		/* NULL: none yet */
 	const char *protocol;		/* "SMTP", "ESMTP" */
+	struct auth *auth;		/* NULL: no AUTH for this client */
+	const char *auth_offered;	/* mechanisms for the EHLO reply */
+	const char *auth_method;	/* of the exchange at hand, as the client gave it */
 	const char *sasl_method, *sasl_username;	/* NULL: not authenticated */
 	unsigned ehlo_hidden;		/* EHLO_* bits that are not announced */
 	bool may_xclient, may_xforward, may_xverp;
@@ -133,7 +136,7 @@ const char *smtpd_escaped(struct span in, size_t max, struct arena *);
 
 /* history.c: the postmaster's transcript */
 void	smtpd_trouble(struct smtpd *, unsigned bits);	/* what a refusal of this command is; without it: a protocol error */
-void	smtpd_history_input(struct smtpd *, struct span line);
+void	smtpd_history_input(struct smtpd *, struct span line);	/* without secrets */
 void	smtpd_history_output(struct smtpd *, struct span text);
 /* A long one is sent, if need be, and begun anew: at HELO, RSET and end of data. */
 void	smtpd_history_flush(struct smtpd *);
@@ -166,6 +169,16 @@ bool	cmd_xforward(struct smtp_server *, struct span args);
 bool	cmd_starttls(struct smtp_server *, struct span args);
 bool	cmd_auth(struct smtp_server *, struct span args);
 
+/* cmd_auth.c */
+void	smtpd_auth_init(void);
+void	smtpd_auth_begin(struct smtpd *);	/* a session starts; ends the process when there is nothing to offer */
+bool	smtpd_auth_answer(struct smtp_server *, struct span line, bool too_long);
+void	smtpd_auth_announce(const struct smtpd *, struct buf *);	/* lines of the EHLO reply */
+/* Input for logs and letters: what stands behind "AUTH mechanism", on any of its lines, is left out. */
+struct span smtpd_without_secrets(struct span input, struct arena *);
+/* Somebody is logged in, and logins count here. */
+bool	smtpd_logged_in(const struct smtpd *);
+
 /* Routing may find bad syntax that is hidden in the local part: user%bad..domain@here. False: replied and logged. */
 bool	smtpd_path_parse(struct smtpd *, struct span word, unsigned flags, struct arena *, struct smtp_path *);	/* of MAIL and RCPT; warns */
 bool	smtpd_rcpt_resolves(struct smtpd *, const struct smtp_path *);
@@ -174,7 +187,7 @@ bool	smtpd_rcpt_resolves(struct smtpd *, const struct smtp_path *);
 enum {
 	EHLO_8BITMIME = 1, EHLO_CHUNKING = 2, EHLO_DSN = 4, EHLO_STATUSCODES = 8, EHLO_ETRN = 16, EHLO_PIPELINING = 32, EHLO_SIZE = 64,
 	EHLO_SMTPUTF8 = 128, EHLO_VRFY = 256, EHLO_SILENT = 512, EHLO_OTHER = 1024, EHLO_XCLIENT = 2048, EHLO_XFORWARD = 4096,
-	EHLO_VERP = 8192,
+	EHLO_VERP = 8192, EHLO_AUTH = 16384,
 };
 void	smtpd_ehlo_init(void);
 void	smtpd_ehlo_hide(struct smtpd *);	/* set ehlo_hidden for this client */
@@ -214,7 +227,7 @@ void	smtpd_add_rcpt(struct smtpd *, const struct smtpd_rcpt *);
 const char *smtpd_check_space(struct smtpd *);
 
 /* rate.c: anvil(8) counters */
-enum smtpd_event { SMTPD_EVENT_CONNECT, SMTPD_EVENT_DISCONNECT, SMTPD_EVENT_MAIL, SMTPD_EVENT_RCPT };
+enum smtpd_event { SMTPD_EVENT_CONNECT, SMTPD_EVENT_DISCONNECT, SMTPD_EVENT_MAIL, SMTPD_EVENT_RCPT, SMTPD_EVENT_AUTH };
 /* Count an event. True: over its limit (logged). anvil unreachable: never. */
 bool	smtpd_rate_exceeded(struct smtpd *, enum smtpd_event);
 

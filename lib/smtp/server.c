@@ -10,6 +10,8 @@
 
 #include "smtp/server.h"
 
+#define SKIPPED_TIMES	10		/* of a too long answer's limit */
+
 void
 smtp_server_init(struct smtp_server *s, const struct smtp_server_ops *ops, void *owner)
 {
@@ -29,6 +31,13 @@ void
 smtp_server_close(struct smtp_server *s)
 {
 	s->mode = SMTP_SERVER_CLOSED;
+}
+
+void
+smtp_server_ask(struct smtp_server *s, size_t limit)
+{
+	s->answer_limit = limit;
+	s->mode = SMTP_SERVER_ANSWER;
 }
 
 void
@@ -155,19 +164,28 @@ run_line(struct smtp_server *s, struct span line, struct span following)
 		}
 	}
 	ok = command->fn(s, span_trim(args));
-	if (s->mode != SMTP_SERVER_DATA && s->mode != SMTP_SERVER_CHUNK)
+	if (s->mode == SMTP_SERVER_COMMAND || s->mode == SMTP_SERVER_CLOSED)
 		count(s, ok);
 }
 
 /* A line that is not complete yet goes to s->line, as much as is allowed. */
 static void
-keep_line(struct smtp_server *s, struct span part)
+keep_line(struct smtp_server *s, struct span part, size_t limit)
 {
-	size_t room = s->line_limit > s->line.n ? s->line_limit - s->line.n : 0;
+	size_t room = limit > s->line.n ? limit - s->line.n : 0;
 
 	buf_span(&s->line, span_to(part, room));
 	if (part.n > room)
 		s->skipped += part.n - room;
+}
+
+static void
+endless_line(struct smtp_server *s, struct span *in)
+{
+	s->improper_pipelining = true;
+	(void)s->ops->pipelining(s, SPAN_NULL);
+	smtp_server_close(s);
+	*in = span_from(*in, in->n);
 }
 
 static bool
@@ -177,12 +195,9 @@ step_command(struct smtp_server *s, struct span *in)
 	struct span line;
 	bool complete = lf < in->n;
 
-	keep_line(s, span_to(*in, lf));
+	keep_line(s, span_to(*in, lf), s->line_limit);
 	if (s->skipped > s->line_limit) {
-		s->improper_pipelining = true;
-		(void)s->ops->pipelining(s, SPAN_NULL);
-		smtp_server_close(s);
-		*in = span_from(*in, in->n);
+		endless_line(s, in);
 		return true;
 	}
 	*in = span_from(*in, complete ? lf + 1 : lf);
@@ -195,6 +210,39 @@ step_command(struct smtp_server *s, struct span *in)
 	s->skipped = 0;
 	run_line(s, line, *in);
 	buf_reset(&s->line);
+	return true;
+}
+
+static bool
+step_answer(struct smtp_server *s, struct span *in)
+{
+	const size_t lf = span_find(*in, '\n');
+	const bool complete = lf < in->n;
+	struct buf answer;
+	struct span line;
+	bool ok, too_long;
+
+	keep_line(s, span_to(*in, lf), s->answer_limit);
+	*in = span_from(*in, complete ? lf + 1 : lf);
+	if (s->skipped > s->answer_limit * SKIPPED_TIMES) {
+		endless_line(s, in);
+		count(s, false);
+		return true;
+	}
+	if (!complete)
+		return false;
+	too_long = s->skipped > 0;
+	answer = s->line;
+	s->line = (struct buf){0};
+	s->skipped = 0;
+	line = buf_view(&answer);
+	while (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	s->mode = SMTP_SERVER_COMMAND;
+	ok = s->ops->answer(s, span_to(line, span_find(line, '\0')), too_long);
+	buf_free(&answer);
+	if (s->mode == SMTP_SERVER_COMMAND || s->mode == SMTP_SERVER_CLOSED)
+		count(s, ok);
 	return true;
 }
 
@@ -254,6 +302,8 @@ smtp_server_step(struct smtp_server *s, struct span *in)
 	switch (s->mode) {
 	case SMTP_SERVER_COMMAND:
 		return in->n > 0 && step_command(s, in);
+	case SMTP_SERVER_ANSWER:
+		return in->n > 0 && step_answer(s, in);
 	case SMTP_SERVER_DATA:
 		return in->n > 0 && step_data(s, in);
 	case SMTP_SERVER_CHUNK:

@@ -54,6 +54,9 @@ struct smtp_server_ops {
 	void (*content)(struct smtp_server *, struct span text, size_t raw);
 	/* Content is complete. True: accepted. Must have replied. */
 	bool (*content_end)(struct smtp_server *);
+	/* The line that answers what was asked with smtp_server_ask(); too_long: it was longer than the limit and is cut. May ask again; else true:
+	 * the command succeeded. Must have replied. May be NULL when nothing is ever asked. */
+	bool (*answer)(struct smtp_server *, struct span line, bool too_long);
 	/* A reply is about to be queued; text ends in CRLF and may be edited. May be NULL. */
 	void (*reply)(struct smtp_server *, struct buf *text);
 };
@@ -62,6 +65,7 @@ enum smtp_server_mode {
 	SMTP_SERVER_COMMAND,
 	SMTP_SERVER_DATA,
 	SMTP_SERVER_CHUNK,
+	SMTP_SERVER_ANSWER,		/* the next line is no command */
 	SMTP_SERVER_CLOSED,		/* after 421, 521, QUIT: send out, then close */
 };
 
@@ -77,6 +81,7 @@ struct smtp_server {
 	struct buf line;		/* part of a command line */
 	struct buf text;		/* decoded content on its way to ops->content */
 	size_t skipped;			/* bytes of a too long line */
+	size_t answer_limit;		/* of the line that is waited for */
 	bool bare_lf;			/* the command line ended without CR */
 	struct smtp_dot_in dot;
 	uint64_t chunk_left;		/* bytes of the BDAT chunk still to come */
@@ -105,6 +110,9 @@ void	smtp_server_reply(struct smtp_server *, const char *fmt, ...) __attribute__
 void	smtp_server_start_data(struct smtp_server *);
 void	smtp_server_start_chunk(struct smtp_server *, uint64_t bytes);
 void	smtp_server_close(struct smtp_server *);
+/* The next line, of up to limit bytes with its end, goes to ops->answer; with that the command at hand ends. What is longer is skipped, up to
+ * ten times as much; the session ends with more. */
+void	smtp_server_ask(struct smtp_server *, size_t limit);
 /* The command at hand is neither a success nor an error in the statistics. */
 void	smtp_server_uncounted(struct smtp_server *);
 /* " ehlo=1 mail=1 rcpt=0/1 commands=2/3" for the disconnect line. */

@@ -16,7 +16,7 @@ USES = {
     "conf": ["base", "io"],
     "ipc": ["base", "io"],
     "map": ["base", "io", "conf", "ipc"],
-    "net": ["base", "io", "conf", "smtp"],
+    "net": ["base", "io", "conf", "ipc", "map", "smtp"],
     "smtp": ["base", "io"],
     "mail": ["base", "io", "conf", "ipc", "map", "smtp", "net"],
     "milter": ["base", "io", "conf", "ipc", "map", "smtp", "net", "mail"],
