@@ -43,14 +43,12 @@ failed(const char *what, const char *path)
 static bool
 do_delete(const char *path, const char *id)
 {
-	static const char *const logs[] = { "defer", "bounce", "trace" };
 	struct stat st;
 
+	/* It may have moved on since its directory was read; then it keeps its logs. */
 	if (lstat(path, &st) != 0 || S_ISDIR(st.st_mode))
 		return failed("look up", path);
-	for (size_t i = 0; i < sizeof logs / sizeof *logs && queue_id_valid(span_str(id)); i++)
-		if (!queue_unlink(logs[i], id))
-			(void)failed("remove log of", path);
+	logs_remove(id);
 	return unlink(path) == 0 || failed("remove", path);
 }
 
@@ -219,7 +217,7 @@ action_on_all(int letter, const struct queues *queues)
 		if (queues_have(queues, *q)) {
 			all.action = a;
 			all.queue = *q;
-			structure_walk(*q, run_on_file);
+			structure_walk(*q, run_on_file, false);
 		}
 	progress_clear(&progress);
 }

@@ -222,6 +222,7 @@ main(int argc, char **argv)
 		action_use(VEC_AT(&orders, struct order, i)->letter);
 		carry_out(VEC_AT(&orders, struct order, i), &queues);
 	}
+	logs_finish();
 	action_summary();
 	vec_free(&orders);
 	return interrupted != 0;
