@@ -101,15 +101,16 @@ do_expire(const char *path, const char *id)
 static const struct action {
 	int letter;
 	enum tally tally;
-	const char *done;
+	const char *done;		/* for people */
+	const char *result;		/* in the JSON log; NULL: it has its line when it leaves the queue */
 	bool (*run)(const char *path, const char *id);
 	const char *queues[6];
 } actions[] = {
-	{ 'd', DELETED, "removed", do_delete, { "maildrop", "incoming", "active", "deferred", "hold" } },
-	{ 'r', REQUEUED, "requeued", do_requeue, { "incoming", "active", "deferred", "hold" } },
-	{ 'h', HELD, "placed on hold", do_hold, { "incoming", "active", "deferred" } },
-	{ 'H', RELEASED, "released from hold", do_release, { "hold" } },
-	{ 'e', EXPIRED, "expired", do_expire, { "incoming", "active", "deferred", "hold" } },
+	{ 'd', DELETED, "removed", "deleted", do_delete, { "maildrop", "incoming", "active", "deferred", "hold" } },
+	{ 'r', REQUEUED, "requeued", "requeued", do_requeue, { "incoming", "active", "deferred", "hold" } },
+	{ 'h', HELD, "placed on hold", "held", do_hold, { "incoming", "active", "deferred" } },
+	{ 'H', RELEASED, "released from hold", "released", do_release, { "hold" } },
+	{ 'e', EXPIRED, "expired", NULL, do_expire, { "incoming", "active", "deferred", "hold" } },
 };
 
 static const struct action *
@@ -142,8 +143,13 @@ run_one(const struct action *a, const char *queue, const char *id, const char *p
 		return false;
 	if (!selection_has_file(&selection, queue, id, path, time(NULL)))
 		return false;
-	if (!dry_run)
-		return a->run(path, id);
+	if (!dry_run) {
+		record_prepare(a->result, queue, id, path);
+		if (!a->run(path, id))
+			return false;
+		record_write();
+		return true;
+	}
 	progress_clear(&progress);
 	(void)printf("%s %s: would be %s\n", queue, id, a->done);
 	return true;

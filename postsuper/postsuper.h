@@ -52,6 +52,12 @@ unsigned long structure_check(const struct queues *, unsigned flags);
 void	logs_remove(const char *id);		/* of a message that is about to be deleted */
 void	logs_finish(void);			/* after the last one, in any case */
 
+/* --- record.c: the JSON log --- */
+void	record_open(void);			/* while the file may be opened */
+void	record_close(void);
+void	record_prepare(const char *result, const char *queue, const char *id, const char *path);	/* before it is done */
+void	record_write(void);			/* after it was done */
+
 /* --- name.c --- */
 /* The name that a file with that inode number must have; keeps the time part of the old one. False: it has it already. */
 bool	name_for_inode(char out[QUEUE_ID_MAX], struct span id, ino_t inode, bool check_long, bool want_long);
