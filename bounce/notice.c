@@ -33,6 +33,13 @@ needs_tls(const struct notice *n)
 	return (n->request->sendopts & SENDOPT_REQUIRETLS) != 0;
 }
 
+/* The sender rather has it readable by others than not delivered. */
+static bool
+needs_no_tls(const struct notice *n)
+{
+	return conf.tls_required_enable && !needs_tls(n) && (n->request->sendopts & SENDOPT_TLS_NOT_REQUIRED) != 0;
+}
+
 static const char *
 address_type(const struct notice *n, struct span address)
 {
@@ -82,6 +89,8 @@ put_header(const struct notice *n, struct buf *out, const struct cleanup_client 
 	buf_byte(out, '\n');
 	if (conf.enable_threaded_bounces && o->message_id.n > 0)
 		buf_printf(out, "References: %.*s\nIn-Reply-To: %.*s\n", SPAN_ARG(o->message_id), SPAN_ARG(o->message_id));
+	if (needs_no_tls(n))
+		buf_str(out, "TLS-Required: no\n");
 	buf_printf(out, "Auto-Submitted: %s\nMIME-Version: 1.0\n", n->postmaster ? "auto-generated" : "auto-replied");
 	buf_printf(out, "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"%s\"\n", boundary);
 	if (conf.smtputf8_enable)

@@ -10,7 +10,9 @@
 #include "mail/rewrite.h"
 #include "smtp/address.h"
 
-enum { SENDERS = 1, RECIPIENTS = 2, COUNT_HOP = 4, ENCODING = 8, MESSAGE_ID = 16, RESENT_ID = 32 };
+enum { SENDERS = 1, RECIPIENTS = 2, COUNT_HOP = 4, ENCODING = 8, MESSAGE_ID = 16, RESENT_ID = 32, TLS_REQUIRED = 64 };
+
+#define HEADER_SHOWN	100u		/* bytes of a bad header that go into the log */
 
 static const struct header_kind {
 	const char *name;
@@ -39,6 +41,7 @@ static const struct header_kind {
 	{ "Return-Path", 0, SENDERS },
 	{ "Return-Receipt-To", 0, SENDERS },
 	{ "Sender", 0, SENDERS },
+	{ "TLS-Required", 0, TLS_REQUIRED },
 	{ "To", SEEN_RECIPIENT, RECIPIENTS },
 };
 
@@ -172,6 +175,18 @@ take_id(struct message *m, const struct header_kind *k, struct span value)
 		*keep = span_copy(id, m->mem);
 }
 
+/* RFC 8689, section 5: "No" is all that it can say. */
+static void
+take_tls_required(struct message *m, struct span value, struct span lines)
+{
+	if (!conf.tls_required_enable)
+		return;
+	if (span_iis(span_trim(value), "no"))
+		m->size.sendopts |= SENDOPT_TLS_NOT_REQUIRED;
+	else
+		log_warning("ignoring malformed header: %.*s", SPAN_ARG(span_printable(span_to(lines, HEADER_SHOWN), m->mem)));
+}
+
 static void
 count_hop(struct message *m)
 {
@@ -250,6 +265,8 @@ header_take(struct message *m, struct span lines)
 		count_hop(m);
 	if (action & ENCODING)
 		take_encoding(m);
+	if (action & TLS_REQUIRED)
+		take_tls_required(m, value, lines);
 	if (action & (MESSAGE_ID | RESENT_ID))
 		take_id(m, k, value);
 	if ((action & (SENDERS | RECIPIENTS)) != 0 && rewriting(m))

@@ -34,7 +34,7 @@
 
 static const char usage[] = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
 
-enum { OPTION_SUSPEND = SELECT_END, OPTION_RESUME, OPTION_FOR, OPTION_NEXT_ATTEMPT };
+enum { OPTION_SUSPEND = SELECT_END, OPTION_RESUME, OPTION_FOR, OPTION_NEXT_ATTEMPT, OPTION_SUSPENDED };
 
 static int suspend_seconds = 3600;
 static unsigned wishes;			/* of what showq(8) is to tell */
@@ -117,7 +117,7 @@ finish_child(pid_t pid)
 }
 
 static void
-show_queue(const struct format *format)
+show(bool json)
 {
 	char path[256];
 	pid_t child = 0;
@@ -139,7 +139,8 @@ show_queue(const struct format *format)
 		child = run_showq(&fd);
 	}
 	struct stream *in = stream_new(fd);
-	bool ok = show_list(in, format, &selection);
+	bool ok = (wishes & WISH_SUSPENDED) != 0 ? show_suspended(in, json) :
+	    show_list(in, json ? &format_json : &format_text, &selection);
 
 	stream_free(&in);
 	if (child != 0)
@@ -217,12 +218,23 @@ suspend(const char *destination, bool on)
 	system_is_down();
 }
 
+/* --suspended goes alone or with -j. */
+static void
+suspended_alone(int *action)
+{
+	if ((*action != 0 && *action != 'j') || wishes != WISH_SUSPENDED || !selection_is_empty(&selection))
+		log_fatal("--suspended goes alone or with -j");
+	if (*action == 0)
+		*action = OPTION_SUSPENDED;
+}
+
 static void
 act(int action, const char *value)
 {
 	switch (action) {
-	case 'p': show_queue(&format_text); break;
-	case 'j': show_queue(&format_json); break;
+	case 'p':
+	case OPTION_SUSPENDED: show(false); break;
+	case 'j': show(true); break;
 	case 'f': flush_all(); break;
 	case 's': flush_destination(value); break;
 	case 'i': flush_file(value); break;
@@ -239,7 +251,7 @@ main(int argc, char **argv)
 	const char *config = getenv("MAIL_CONFIG"), *value = NULL;
 	static const struct option options[] = { { "suspend", required_argument, NULL, OPTION_SUSPEND },
 	    { "resume", required_argument, NULL, OPTION_RESUME }, { "for", required_argument, NULL, OPTION_FOR },
-	    { "next-attempt", no_argument, NULL, OPTION_NEXT_ATTEMPT }, SELECTION_OPTIONS, { NULL, 0, NULL, 0 } };
+	    { "next-attempt", no_argument, NULL, OPTION_NEXT_ATTEMPT }, { "suspended", no_argument, NULL, OPTION_SUSPENDED }, SELECTION_OPTIONS, { NULL, 0, NULL, 0 } };
 	int action = 0, letter;
 	struct err e = {0};
 
@@ -254,6 +266,8 @@ main(int argc, char **argv)
 				log_fatal("--for: bad time value: %s (a number and s, m, h, d or w)", optarg);
 		} else if (letter == OPTION_NEXT_ATTEMPT) {
 			wishes |= WISH_NEXT_ATTEMPT;
+		} else if (letter == OPTION_SUSPENDED) {
+			wishes |= WISH_SUSPENDED;
 		} else if (letter >= SELECT_SENDER && letter < SELECT_END) {
 			if (!selection_take(&selection, letter, optarg, &e))
 				log_fatal("%s", e.text);
@@ -268,6 +282,8 @@ main(int argc, char **argv)
 			value = optarg;
 		}
 	}
+	if ((wishes & WISH_SUSPENDED) != 0)
+		suspended_alone(&action);
 	if (action == 0 || optind < argc)
 		log_fatal("%s", usage);
 	if (!selection_is_empty(&selection) && action != 'p' && action != 'j')

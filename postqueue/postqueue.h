@@ -34,5 +34,7 @@ extern const struct format format_text, format_json;	/* print.c */
 
 /* Read a list from showq(8) and print what is selected on standard output. False: not such a list, or cut short. */
 bool	show_list(struct stream *, const struct format *, const struct selection *);	/* show.c */
+/* The same for what is held back, with WISH_SUSPENDED. */
+bool	show_suspended(struct stream *, bool json);	/* suspended.c */
 
 #endif

@@ -43,14 +43,12 @@ failed(const char *what, const char *path)
 static bool
 do_delete(const char *path, const char *id)
 {
-	static const char *const logs[] = { "defer", "bounce", "trace" };
 	struct stat st;
 
+	/* It may have moved on since its directory was read; then it keeps its logs. */
 	if (lstat(path, &st) != 0 || S_ISDIR(st.st_mode))
 		return failed("look up", path);
-	for (size_t i = 0; i < sizeof logs / sizeof *logs && queue_id_valid(span_str(id)); i++)
-		if (!queue_unlink(logs[i], id))
-			(void)failed("remove log of", path);
+	logs_remove(id);
 	return unlink(path) == 0 || failed("remove", path);
 }
 
@@ -103,15 +101,16 @@ do_expire(const char *path, const char *id)
 static const struct action {
 	int letter;
 	enum tally tally;
-	const char *done;
+	const char *done;		/* for people */
+	const char *result;		/* in the JSON log; NULL: it has its line when it leaves the queue */
 	bool (*run)(const char *path, const char *id);
 	const char *queues[6];
 } actions[] = {
-	{ 'd', DELETED, "removed", do_delete, { "maildrop", "incoming", "active", "deferred", "hold" } },
-	{ 'r', REQUEUED, "requeued", do_requeue, { "incoming", "active", "deferred", "hold" } },
-	{ 'h', HELD, "placed on hold", do_hold, { "incoming", "active", "deferred" } },
-	{ 'H', RELEASED, "released from hold", do_release, { "hold" } },
-	{ 'e', EXPIRED, "expired", do_expire, { "incoming", "active", "deferred", "hold" } },
+	{ 'd', DELETED, "removed", "deleted", do_delete, { "maildrop", "incoming", "active", "deferred", "hold" } },
+	{ 'r', REQUEUED, "requeued", "requeued", do_requeue, { "incoming", "active", "deferred", "hold" } },
+	{ 'h', HELD, "placed on hold", "held", do_hold, { "incoming", "active", "deferred" } },
+	{ 'H', RELEASED, "released from hold", "released", do_release, { "hold" } },
+	{ 'e', EXPIRED, "expired", NULL, do_expire, { "incoming", "active", "deferred", "hold" } },
 };
 
 static const struct action *
@@ -144,8 +143,13 @@ run_one(const struct action *a, const char *queue, const char *id, const char *p
 		return false;
 	if (!selection_has_file(&selection, queue, id, path, time(NULL)))
 		return false;
-	if (!dry_run)
-		return a->run(path, id);
+	if (!dry_run) {
+		record_prepare(a->result, queue, id, path);
+		if (!a->run(path, id))
+			return false;
+		record_write();
+		return true;
+	}
 	progress_clear(&progress);
 	(void)printf("%s %s: would be %s\n", queue, id, a->done);
 	return true;
@@ -219,7 +223,7 @@ action_on_all(int letter, const struct queues *queues)
 		if (queues_have(queues, *q)) {
 			all.action = a;
 			all.queue = *q;
-			structure_walk(*q, run_on_file);
+			structure_walk(*q, run_on_file, false);
 		}
 	progress_clear(&progress);
 }

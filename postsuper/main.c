@@ -212,6 +212,8 @@ main(int argc, char **argv)
 	if (chdir(conf.queue_directory) != 0)
 		log_fatal("chdir %s: %s", conf.queue_directory, strerror(errno));
 	choose_queues(&queues, argv + optind);
+	if (orders.n > 0 && !dry_run)
+		record_open();
 	become_owner();
 	if (selection_needs_transport(&selection) && !selection_can_tell_transports(&e))
 		log_fatal("%s", e.text);
@@ -222,6 +224,8 @@ main(int argc, char **argv)
 		action_use(VEC_AT(&orders, struct order, i)->letter);
 		carry_out(VEC_AT(&orders, struct order, i), &queues);
 	}
+	logs_finish();
+	record_close();
 	action_summary();
 	vec_free(&orders);
 	return interrupted != 0;

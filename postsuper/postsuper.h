@@ -41,12 +41,22 @@ enum {
 	STRUCTURE_PURGE = 4,		/* -p */
 };
 /* Every regular file of a queue, whatever directory of it it is in. What is neither file nor directory is removed, and so
- * are directories that are not the queue's own. */
+ * are directories that are not the queue's own. with_stat false: fn may be given NULL for what it is told. */
 typedef void (*structure_file_fn)(const char *path, const char *name, const struct stat *);
-void	structure_walk(const char *queue, structure_file_fn);
+void	structure_walk(const char *queue, structure_file_fn, bool with_stat);
 
 /* Number of messages that have a new name. */
 unsigned long structure_check(const struct queues *, unsigned flags);
+
+/* --- logs.c --- */
+void	logs_remove(const char *id);		/* of a message that is about to be deleted */
+void	logs_finish(void);			/* after the last one, in any case */
+
+/* --- record.c: the JSON log --- */
+void	record_open(void);			/* while the file may be opened */
+void	record_close(void);
+void	record_prepare(const char *result, const char *queue, const char *id, const char *path);	/* before it is done */
+void	record_write(void);			/* after it was done */
 
 /* --- name.c --- */
 /* The name that a file with that inode number must have; keeps the time part of the old one. False: it has it already. */

@@ -189,10 +189,25 @@ belongs(const char *name, int depth)
 	return name[1] == '\0' && is_hashed(now.queue) && depth < conf.hash_queue_depth;
 }
 
-static char **
+struct name {
+	char *text;
+	ino_t inode;
+	bool is_file;		/* said the directory; false: perhaps */
+};
+
+static int
+by_inode(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+/* In the order of their inodes, which a file system is quickest to remove or to look at. */
+static struct name *
 names_in(const char *path, size_t *n)
 {
-	struct vec names = VEC_INIT(char *);
+	struct vec names = VEC_INIT(struct name);
 	DIR *dir = opendir(path);
 	const struct dirent *d;
 
@@ -203,53 +218,58 @@ names_in(const char *path, size_t *n)
 		return NULL;
 	while ((d = readdir(dir)) != NULL)
 		if (d->d_name[0] != '.' || (d->d_name[1] != '\0' && strcmp(d->d_name, "..") != 0))
-			*(char **)vec_add(&names) = span_strdup(span_str(d->d_name));
+			*(struct name *)vec_add(&names) = (struct name){ span_strdup(span_str(d->d_name)), d->d_ino, d->d_type == DT_REG };
 	(void)closedir(dir);
+	if (names.n > 0)
+		qsort(names.p, names.n, sizeof(struct name), by_inode);
 	*n = names.n;
 	return names.p;
 }
 
 /* The names are read first: files that are renamed must not be met again. */
 static void
-walk(const char *dir, int depth, structure_file_fn fn)
+walk(const char *dir, int depth, structure_file_fn fn, bool with_stat)
 {
 	size_t n;
-	char **names = names_in(dir, &n), path[PATH_SIZE];
+	struct name *names = names_in(dir, &n);
+	char path[PATH_SIZE];
 	struct stat st;
 
 	for (size_t i = 0; i < n; i++) {
-		(void)snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-		if (interrupted != 0 || lstat(path, &st) != 0) {
+		(void)snprintf(path, sizeof path, "%s/%s", dir, names[i].text);
+		if (interrupted == 0 && !with_stat && names[i].is_file) {
+			fn(path, names[i].text, NULL);
+		} else if (interrupted != 0 || lstat(path, &st) != 0) {
 			/* gone, or we are to end */
 		} else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
 			if (!dry_run && unlink(path) != 0)
 				say("remove", path);
 		} else if (S_ISREG(st.st_mode)) {
-			fn(path, names[i], &st);
+			fn(path, names[i].text, &st);
 		} else {
-			if (names[i][1] == '\0' && depth < DEPTH_MAX)
-				walk(path, depth + 1, fn);
-			if (!dry_run && !belongs(names[i], depth) && rmdir(path) != 0)
+			if (names[i].text[1] == '\0' && depth < DEPTH_MAX)
+				walk(path, depth + 1, fn, with_stat);
+			if (!dry_run && !belongs(names[i].text, depth) && rmdir(path) != 0)
 				say("remove subdirectory", path);
 		}
-		free(names[i]);
+		free(names[i].text);
 	}
 	free(names);
 }
 
 void
-structure_walk(const char *queue, structure_file_fn fn)
+structure_walk(const char *queue, structure_file_fn fn, bool with_stat)
 {
 	now.queue = queue;
 	now.messages = holds_messages(queue);
-	walk(queue, 0, fn);
+	walk(queue, 0, fn, with_stat);
 }
 
 static void
 walk_queues(const struct queues *queues, structure_file_fn fn)
 {
 	for (size_t i = 0; i < queues->n && interrupted == 0; i++)
-		structure_walk(queues->name[i], fn);
+		structure_walk(queues->name[i], fn, true);
 }
 
 unsigned long

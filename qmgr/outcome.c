@@ -6,9 +6,7 @@
  *
  * SPDX-License-Identifier: ISC
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,12 +14,10 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "conf/json.h"
-#include "io/file.h"
 #include "mail/message_id.h"
 #include "qmgr/qmgr.h"
-#include "service/logging.h"
+#include "service/json_log.h"
 
-#define LISTED_MAX	1000u		/* recipients of a line; the rest is a number */
 #define SAVED_MAX	20000u		/* recipients of all deferred messages */
 #define TEXT_MAX	500u		/* bytes of what a server said */
 
@@ -38,48 +34,19 @@ struct saved {
 	size_t n;
 };
 
-static int json_fd = -1;
+static bool on;
 static struct hash *saved;		/* by queue ID */
 static size_t saved_recipients;
 
-bool outcome_wanted(void) { return json_fd >= 0; }
+bool outcome_wanted(void) { return on; }
 
 /* --- start --- */
-
-static bool
-format_has_json(void)
-{
-	struct span in = span_str(conf.maillog_format), word;
-	bool json = false;
-
-	while (span_take_word(&in, ", \t\r\n", &word)) {
-		if (span_iis(word, "json"))
-			json = true;
-		else if (!span_iis(word, "text"))
-			log_warning("maillog_format: unknown format \"%.*s\" -- need text, or text and json", SPAN_ARG(word));
-	}
-	return json;
-}
 
 void
 outcome_init(void)
 {
-	const char *path = conf.maillog_json_file;
-
-	if (!format_has_json())
-		return;
-	if (*path == '\0') {
-		log_warning("maillog_format has json, but maillog_json_file is empty -- no JSON lines are written");
-		return;
-	}
-	if (!logging_path_allowed(path)) {
-		log_warning("maillog_json_file value '%s' does not match any prefix in maillog_file_prefixes -- no JSON lines are written", path);
-		return;
-	}
-	json_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, (mode_t)strtoul(conf.maillog_file_permissions, NULL, 8));
-	if (json_fd < 0)
-		log_warning("open maillog_json_file '%s': %s -- no JSON lines are written", path, strerror(errno));
-	else
+	on = json_log_open();
+	if (on)
 		saved = hash_new();
 }
 
@@ -93,7 +60,7 @@ add(struct message *m)
 	struct outcome *o;
 
 	all->total++;
-	if (all->n == LISTED_MAX)
+	if (all->n == JSON_LOG_RECIPIENTS)
 		return NULL;
 	all->n++;
 	o = ARENA_NEW(m->mem, struct outcome);
@@ -106,7 +73,7 @@ add(struct message *m)
 void
 outcome_take(struct message *m, const struct ipc_delivered *answer)
 {
-	for (size_t i = 0; json_fd >= 0 && i < answer->result.n; i++) {
+	for (size_t i = 0; on && i < answer->result.n; i++) {
 		const struct ipc_delivered_rcpt *r = &answer->result.p[i];
 		struct outcome *o = add(m);
 
@@ -125,7 +92,7 @@ outcome_take(struct message *m, const struct ipc_delivered *answer)
 void
 outcome_note(struct message *m, const struct recipient *r, const char *status, struct dsn dsn, const char *text)
 {
-	struct outcome *o = json_fd >= 0 ? add(m) : NULL;
+	struct outcome *o = on ? add(m) : NULL;
 
 	if (o == NULL)
 		return;
@@ -140,7 +107,7 @@ outcome_note(struct message *m, const struct recipient *r, const char *status, s
 void
 outcome_done_before(struct message *m, struct span address)
 {
-	struct outcome *o = json_fd >= 0 && !m->outcomes.recovered ? add(m) : NULL;
+	struct outcome *o = on && !m->outcomes.recovered ? add(m) : NULL;
 
 	if (o == NULL)
 		return;
@@ -221,7 +188,7 @@ outcome_save(const struct message *m)
 void
 outcome_recover(struct message *m)
 {
-	struct saved *s = json_fd >= 0 ? hash_remove(saved, span_str(m->id)) : NULL;
+	struct saved *s = on ? hash_remove(saved, span_str(m->id)) : NULL;
 
 	if (s == NULL)
 		return;
@@ -242,38 +209,18 @@ outcome_recover(struct message *m)
 /* --- the line --- */
 
 static void
-put_text(struct buf *out, const char *name, struct span value, struct arena *mem)
-{
-	if (value.n == 0)
-		return;
-	buf_str(out, ", ");
-	json_text(out, name, value, mem);
-}
-
-static void
-put_time(struct buf *out, const char *name, struct timeval tv)
-{
-	char text[32] = "";
-	struct tm tm;
-
-	if (gmtime_r(&tv.tv_sec, &tm) != NULL)
-		(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-	buf_printf(out, ", \"%s\": \"%s.%03dZ\"", name, text, (int)(tv.tv_usec / 1000));
-}
-
-static void
 put_outcome(struct buf *out, const struct outcome *o, bool expired, struct arena *mem)
 {
 	buf_byte(out, '{');
 	json_text(out, "address", o->address, mem);
 	if (!span_ieq(o->address, o->original))
-		put_text(out, "orig_address", o->original, mem);
-	put_text(out, "status", expired && will_be_tried_again(o) ? SPAN("expired") : o->status, mem);
-	put_text(out, "dsn", o->dsn, mem);
-	put_text(out, "relay", o->relay, mem);
+		json_log_text(out, "orig_address", o->original, mem);
+	json_log_text(out, "status", expired && will_be_tried_again(o) ? SPAN("expired") : o->status, mem);
+	json_log_text(out, "dsn", o->dsn, mem);
+	json_log_text(out, "relay", o->relay, mem);
 	if (o->delay_ms >= 0)
 		buf_printf(out, ", \"delay\": %lld.%03d", (long long)(o->delay_ms / 1000), (int)(o->delay_ms % 1000));
-	put_text(out, "text", o->text, mem);
+	json_log_text(out, "text", o->text, mem);
 	buf_byte(out, '}');
 }
 
@@ -304,24 +251,13 @@ result_of(const struct message *m, bool expired)
 static void
 put_client(struct buf *out, const struct message *m, struct arena *mem)
 {
-	put_text(out, "client_name", m->client_name, mem);
-	put_text(out, "client_address", m->client_addr, mem);
-	put_text(out, "client_port", m->client_port, mem);
-	put_text(out, "protocol", m->client_proto, mem);
-	put_text(out, "helo", m->client_helo, mem);
-	put_text(out, "sasl_method", m->sasl_method, mem);
-	put_text(out, "sasl_username", m->sasl_username, mem);
-}
-
-static void
-write_line(const struct buf *line)
-{
-	static int64_t told;
-
-	if (file_write_all(json_fd, line->p, line->n) || (told != 0 && clock_ms() - told < 60000))
-		return;
-	told = clock_ms();
-	log_warning("write maillog_json_file %s: %s", conf.maillog_json_file, strerror(errno));
+	json_log_text(out, "client_name", m->client_name, mem);
+	json_log_text(out, "client_address", m->client_addr, mem);
+	json_log_text(out, "client_port", m->client_port, mem);
+	json_log_text(out, "protocol", m->client_proto, mem);
+	json_log_text(out, "helo", m->client_helo, mem);
+	json_log_text(out, "sasl_method", m->sasl_method, mem);
+	json_log_text(out, "sasl_username", m->sasl_username, mem);
 }
 
 void
@@ -331,17 +267,17 @@ outcome_write(struct message *m, bool expired)
 	struct arena *mem;
 	struct timeval now = clock_wall();
 
-	if (json_fd < 0)
+	if (!on)
 		return;
 	mem = arena_new();
 	buf_byte(&line, '{');
 	json_text(&line, "queue_id", span_str(m->id), mem);
-	put_text(&line, "result", span_str(result_of(m, expired)), mem);
-	put_time(&line, "arrival", m->arrival);
-	put_time(&line, "end", now);
+	json_log_text(&line, "result", span_str(result_of(m, expired)), mem);
+	json_log_time(&line, "arrival", m->arrival);
+	json_log_time(&line, "end", now);
 	buf_printf(&line, ", \"delay\": %.3f, ", clock_seconds_between(m->arrival, now));
 	json_text(&line, "sender", m->sender, mem);
-	put_text(&line, "message_id", find_message_id(m, mem), mem);
+	json_log_text(&line, "message_id", find_message_id(m, mem), mem);
 	buf_printf(&line, ", \"size\": %lld, \"nrcpt\": %ld", (long long)m->cont_length, m->rcpt_count);
 	put_client(&line, m, mem);
 	buf_str(&line, ", \"recipients\": [");
@@ -354,7 +290,7 @@ outcome_write(struct message *m, bool expired)
 	if (m->outcomes.total > m->outcomes.n)
 		buf_printf(&line, ", \"recipients_not_listed\": %zu", m->outcomes.total - m->outcomes.n);
 	buf_str(&line, "}\n");
-	write_line(&line);
+	json_log_write(&line);
 	buf_free(&line);
 	arena_free(&mem);
 }

@@ -17,16 +17,11 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "io/file.h"
+#include "mail/suspended.h"
 #include "qmgr/qmgr.h"
 #include "smtp/address.h"
 
-#define SUSPENDED_MAX	10000u		/* names that a client of public/qmgr can have us remember */
-#define FILE_MAX	(SUSPENDED_MAX * 512u)
-
-/* A directory of the mail owner's that no program looks for messages in: the queue manager may write there even in a chroot and
- * under SELinux. Lines: seconds since the epoch, blank, name. */
-static const char file[] = "saved/qmgr-suspended";
-
+static const char file[] = SUSPENDED_FILE;
 static struct hash *table;		/* name -> struct suspension */
 
 struct suspension {
@@ -147,22 +142,12 @@ tell(struct span key)
 	log_info("delivery to %.*s is suspended until %s", SPAN_ARG(key), ((const struct suspension *)hash_get(table, key))->text);
 }
 
-/* Printable and without blanks. */
-static bool
-is_name(struct span text)
-{
-	for (size_t i = 0; i < text.n; i++)
-		if (!ascii_print(text.p[i]) || text.p[i] == ' ')
-			return false;
-	return text.n > 0;
-}
-
 void
 suspend_begin(struct span name, int64_t seconds)
 {
 	struct arena *mem;
 
-	if (!is_name(name))
+	if (!suspended_name_ok(name))
 		return;
 	forget_old();
 	if (table != NULL && hash_count(table) >= SUSPENDED_MAX) {
@@ -193,23 +178,18 @@ suspend_end(struct span name)
 	arena_free(&mem);
 }
 
+static void
+restore(void *mem, struct span name, int64_t until)
+{
+	if (until > clock_wall().tv_sec && (table == NULL || hash_count(table) < SUSPENDED_MAX))
+		tell(put(name, until, mem));
+}
+
 void
 suspend_restore(void)
 {
 	struct arena *mem = arena_new();
-	struct buf text = {0};
-	struct err e = {0};
-	struct span rest, line;
-	uint64_t until;
 
-	if (access(file, F_OK) == 0 && !file_read_all(file, FILE_MAX, &text, &e))
-		log_warning("%s", e.text);
-	for (rest = buf_view(&text); span_take_line(&rest, &line); ) {
-		if (!span_take_u64(&line, &until) || until > INT64_MAX || !span_take_byte(&line, ' ') || !is_name(line))
-			log_warning("%s: a line that is not understood is passed over", file);
-		else if ((int64_t)until > clock_wall().tv_sec && (table == NULL || hash_count(table) < SUSPENDED_MAX))
-			tell(put(line, (int64_t)until, mem));
-	}
-	buf_free(&text);
+	(void)suspended_read(restore, mem);
 	arena_free(&mem);
 }

@@ -5,9 +5,11 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include "base/clock.h"
 #include "ipc/attr.h"
 #include "mail/queue.h"
 #include "mail/showq_wish.h"
+#include "mail/suspended.h"
 #include "mail/view.h"
 #include "service/service.h"
 
@@ -61,19 +63,38 @@ put_queue(struct session *s, struct viewer *viewer, const char *queue)
 }
 
 static void
-serve(struct session *s)
+put_messages(struct session *s)
 {
 	static const char *const queues[] = { "maildrop", "active", "incoming", "deferred", "hold" };
 	struct viewer *viewer = viewer_new();
 
-	wishes = showq_wishes(stream_fd(s->peer));
-	stream_set_timeout(s->peer, 3600 * 1000);
 	viewer_list_logs(viewer);
-	attr_put_protocol(s->peer, "mail_queue_list_protocol");
 	for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)
 		put_queue(s, viewer, queues[i]);
-	attr_end(s->peer);
 	viewer_free(&viewer);
+}
+
+static void
+put_suspended(void *peer, struct span name, int64_t until)
+{
+	if (until <= clock_wall().tv_sec)
+		return;
+	attr_put(peer, "suspended", name);
+	attr_put_number(peer, "until", (long)until);
+	attr_end(peer);
+}
+
+static void
+serve(struct session *s)
+{
+	wishes = showq_wishes(stream_fd(s->peer));
+	stream_set_timeout(s->peer, 3600 * 1000);
+	attr_put_protocol(s->peer, "mail_queue_list_protocol");
+	if ((wishes & WISH_SUSPENDED) == 0)
+		put_messages(s);
+	else if (!suspended_read(put_suspended, s->peer))
+		return;			/* a list that is cut short says that it failed */
+	attr_end(s->peer);
 	(void)stream_flush(s->peer);
 }
 

@@ -49,6 +49,7 @@ bool	rec_take(struct span *in, struct rec *out);
 enum {				/* rec_size.sendopts: who needs SMTPUTF8, and why (RFC 6531) */
 	SENDOPT_SMTPUTF8 = 1, SENDOPT_HEADER_UTF8 = 2, SENDOPT_SENDER_UTF8 = 4, SENDOPT_RCPT_UTF8 = 8,
 	SENDOPT_ANY_UTF8 = 2 | 4 | 8,
+	SENDOPT_TLS_NOT_REQUIRED = 16,		/* RFC 8689: header "TLS-Required: no" */
 	SENDOPT_REQUIRETLS = 32,		/* RFC 8689: asked for by the client */
 };
 

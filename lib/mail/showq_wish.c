@@ -29,5 +29,5 @@ showq_wishes(int fd)
 	rest = span_str(name);
 	if (!span_take(&rest, span_str(prefix)) || !span_take_u64(&rest, &n) || !span_take_byte(&rest, ':'))
 		return 0;
-	return (unsigned)n & (WISH_NEXT_ATTEMPT | WISH_TRANSPORT);
+	return (unsigned)n & (WISH_NEXT_ATTEMPT | WISH_TRANSPORT | WISH_SUSPENDED);
 }

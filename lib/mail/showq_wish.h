@@ -14,6 +14,7 @@
 enum {
 	WISH_NEXT_ATTEMPT = 1,		/* "next_attempt" of each deferred message, seconds since the epoch */
 	WISH_TRANSPORT = 2,		/* "transport" of each recipient */
+	WISH_SUSPENDED = 4,		/* instead of messages what is held back: lists of "suspended" and "until" */
 };
 
 /* A name that bears the wishes and that no other process has; serial: another one if that is taken (EADDRINUSE). */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """maillog_format = text, json: one line of JSON for each message that leaves the queue; the text log stays what it is."""
 
+import gzip
 import json
 import os
 
@@ -172,3 +173,55 @@ def test_configuration(live):
         else:
             live.set(maillog_format="text, json", maillog_json_file=live.json)
     live.reload()
+
+
+def of_postsuper(live, queue_id):
+    return [o for o in lines(live) if o["queue_id"] == queue_id and "queue" in o]
+
+
+def test_postsuper(live):
+    """A line for each message that was changed, with what it was."""
+    live.postfix("status")
+    HOSTILE.update({"w1": "450 4.2.0 not now", "w2": "450 4.2.0 not now"})
+    one, two = send(live, ["w1@relay.test", "w2@relay.test"], sender="x@example.com"), send(live, ["w2@relay.test"], sender="")
+    wait_for(lambda: {one, two} <= set(live.queue_files("deferred")), what="deferred messages")
+    live.run("postsuper", "-h", one, check=True)
+    live.run("postsuper", "-e", one, check=True)
+    live.run("postsuper", "-H", one, check=True)
+    live.run("postsuper", "--dry-run", "-d", one, check=True)
+    live.run("postsuper", "-d", one, "-d", "NOSUCH99", check=True)
+    live.run("postsuper", "--sender", "<>", "-d", "ALL", check=True)
+    assert [(o["result"], o["queue"]) for o in of_postsuper(live, one)] == [
+        ("held", "deferred"), ("released", "hold"), ("deleted", "deferred")]
+    for o in of_postsuper(live, one):
+        assert o["sender"] == "x@example.com" and o["size"] > 0 and o["arrival"] <= o["end"]
+        assert sorted(r["address"] for r in o["recipients"]) == ["w1@relay.test", "w2@relay.test"]
+        assert all("450 4.2.0 not now" in r["text"] for r in o["recipients"])
+    (o,) = of_postsuper(live, two)
+    assert (o["result"], o["sender"]) == ("deleted", "MAILER-DAEMON")
+    HOSTILE.clear()
+
+
+def test_requeued(live):
+    HOSTILE["w3"] = "450 4.2.0 not now"
+    queue_id = send(live, ["w3@relay.test"])
+    wait_for(lambda: queue_id in live.queue_files("deferred"), what="a deferred message")
+    HOSTILE.clear()
+    live.run("postsuper", "-r", queue_id, check=True)
+    assert [o["result"] for o in of_postsuper(live, queue_id)] == ["requeued"]
+    live.flush_queue()
+
+
+def test_rotation(live):
+    """Both files get the same name, nothing is lost, and what a busy writer still holds is not compressed away."""
+    before = send(live, ["r1@relay.test"])
+    of(live, before)
+    count = len(lines(live))
+    live.postfix("logrotate")
+    rotated = [f for f in os.listdir(live.base) if f.startswith("mail.json.")]
+    text = [f for f in os.listdir(live.base) if f.startswith("maillog.")]
+    assert len(rotated) == 1 and rotated[0].endswith(".gz") and [f.split(".", 1)[1] for f in text] == [rotated[0].split(".", 2)[2]]
+    with gzip.open(f"{live.base}/{rotated[0]}", "rt") as f:
+        assert len([json.loads(line) for line in f]) == count
+    after = send(live, ["r2@relay.test"])
+    assert of(live, after)["result"] == "sent" and before not in [o["queue_id"] for o in lines(live)]

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: ISC
-"""Reports on mail that is marked for encrypted connections only (REQUIRETLS, bit 5 of the options in the size record)."""
+"""Reports on mail that is marked for encrypted connections only (REQUIRETLS, bit 5 of the options in the size record), or as
+mail that needs none (header TLS-Required: no, bit 4)."""
 
 import os
 
 import pytest
-from harness import REFERENCE_ONLY, SELF_CHECK, Sink, wait_for
+from harness import REFERENCE_ONLY, SELF_CHECK, Sink, send_mail, wait_for
 from harness.spool import queue_file
 from harness.under_test import IS_REFERENCE, make
 
 pytestmark = pytest.mark.skipif(IS_REFERENCE or REFERENCE_ONLY or SELF_CHECK, reason="the reference is older than that")
-REQUIRETLS = 32
+REQUIRETLS, TLS_NOT_REQUIRED = 32, 16
 
 
 def marked(options):
@@ -25,7 +26,7 @@ def test_report(redact):
     with Sink() as sink:
         sink.hook = lambda v, line, s: ("550 5.1.1 no" if "nobody" in line else "450 4.2.0 later") if v == "RCPT" else None
         with make(sink, rootless=os.getuid() != 0, main={"requiretls_redact_dsn": redact, "notify_classes": ""}) as i:
-            for options in (REQUIRETLS, 0):
+            for options in (REQUIRETLS, 0, TLS_NOT_REQUIRED, REQUIRETLS | TLS_NOT_REQUIRED):
                 tmp = f"{i.queue}/incoming/tmp"
                 with open(tmp, "wb") as f:
                     f.write(marked(options))
@@ -38,7 +39,23 @@ def test_report(redact):
                 report, = wait_for(lambda: i.queue_files("deferred"), what="the report").values()
                 with open(report, "rb") as f:
                     data = f.read()
-                assert int(data[2:97].split()[5]) == options
-                assert (b"the body of it" in data) == (redact == "no" or options == 0) and b"Subject: secret" in data
+                assert int(data[2:97].split()[5]) == (REQUIRETLS if options & REQUIRETLS else options)
+                assert (b"the body of it" in data) == (redact == "no" or not options & REQUIRETLS) and b"Subject: secret" in data
+                assert (b"N\x10TLS-Required: no" in data.split(b"Auto-Submitted")[0]) == (options == TLS_NOT_REQUIRED)
                 assert (b"Undelivered Message Headers" in data) == (b"the body of it" not in data)
                 i.flush_queue()
+
+
+def test_header():
+    """"No" in any case sets the mark; anything else is warned of; only the header of the message itself counts."""
+    with Sink() as sink:
+        sink.hook = lambda v, line, s: "450 4.2.0 later" if v == "RCPT" else None
+        with make(sink, rootless=os.getuid() != 0) as i:
+            part = "Content-Type: message/rfc822\r\n\r\nTLS-Required: no\r\n\r\nx"
+            for head, mark in (("TLS-Required: No", TLS_NOT_REQUIRED), ("tls-required:\r\n no ", TLS_NOT_REQUIRED), ("TLS-Required: yes", 0), (part, 0)):
+                log = i.mark()
+                queue_id = send_mail(i.port(), "s@relay.test", "u@relay.test", f"Subject: x\r\n{head}\r\n\r\nx\r\n").split()[-1]
+                path = wait_for(lambda: i.queue_files("deferred").get(queue_id), what="the message")
+                with open(path, "rb") as f:
+                    assert int(f.read()[2:97].split()[5]) == mark, head
+                assert ("warning: ignoring malformed header: TLS-Required: yes" in i.log_text(log)) == (head == "TLS-Required: yes")

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ISC
 """postqueue --suspend and --resume: one destination is held back, the others are not."""
 
+import json
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 
@@ -91,7 +93,45 @@ def test_it_ends_by_itself(live):
     wait_for(lambda: arrives(live, "one.test") is True, what="the end of the suspension", poll=0.2)
 
 
-@pytest.mark.parametrize("args", [["--suspend", "a b"], ["--suspend", ""], ["--suspend", "x", "--for", "2x"], ["--resume", "x", "-p"]], ids=" ".join)
+def listed(live, *args, **kwargs):
+    p = live.run("postqueue", "--suspended", *args, **kwargs)
+    assert p.returncode == 0, p.stderr
+    return p.stdout
+
+
+def test_list_of_what_is_held_back(live):
+    assert listed(live) == "Nothing is suspended\n" and listed(live, "-j") == ""
+    now = time.time()
+    told(live, r"suspended until", "--suspend", "ONE.test", "--for", "1h")
+    told(live, r"suspended until", "--suspend", "transport:relay", "--for", "2d")
+    with open(f"{live.queue}/saved/qmgr-suspended", "a") as f:
+        f.write("1 past.test\nnonsense\n")
+    rows = [json.loads(x) for x in listed(live, "-j").splitlines()]
+    assert [r["suspended"] for r in rows] == ["one.test", "transport:relay"]
+    assert 0 <= rows[0]["until"] - int(now) - 3600 < 60 and 0 <= rows[1]["until"] - int(now) - 2 * 86400 < 60
+    lines = listed(live).splitlines()
+    assert len(lines) == 2 and re.fullmatch(r"one\.test +until \w+, \d+ \w+ \d+ \d\d:\d\d:\d\d [+-]\d{4} \(\w+\)", lines[0])
+    if not live.rootless:
+        live.set(authorized_mailq_users="root")
+        try:
+            # Without its set-gid bit it reads the configuration of this test.
+            p = subprocess.run(["setpriv", "--no-new-privs", "--reuid=nobody", "--clear-groups", "--", live.suite.prog("postqueue"), "--suspended"],
+                               env=live.env(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+            assert p.returncode == 69 and "User nobody(" in p.stderr and "is not allowed to view the mail queue" in p.stderr
+        finally:
+            live.set(authorized_mailq_users=None)
+    live.stop()
+    try:
+        assert len(listed(live).splitlines()) == 2      # from the file itself
+    finally:
+        live.start()
+    for name in ("one.test", "transport:relay"):
+        told(live, r"is over", "--resume", name)
+    assert listed(live) == "Nothing is suspended\n"
+
+
+@pytest.mark.parametrize("args", [["--suspended", "-p"], ["--suspended", "-f"], ["--suspended", "-j", "--next-attempt"],
+                                  ["--suspended", "--sender", "x"], ["--suspend", "a b"], ["--suspend", ""], ["--suspend", "x", "--for", "2x"], ["--resume", "x", "-p"]], ids=" ".join)
 def test_mistakes(live, args):
     p = live.run("postqueue", *args)
     assert p.returncode == 69 and "fatal: " in p.stderr
