@@ -23,10 +23,23 @@
 #include "map/index.h"
 
 #define ENTRY_OVERHEAD	8u		/* bytes of a page that an entry takes beside its own */
+#define CHANGE_PAGES	8u		/* more pages than one change writes */
 #define BUILD_CACHE_MAX	(512u << 20)
+
+enum action { ACTION_PUT, ACTION_REMOVE };
+
+/* Before the bytes of key and value in struct bdb's changes. */
+struct change {
+	enum action action;
+	u_int32_t key, value;	/* bytes */
+};
 
 struct bdb {
 	struct index index;
+	bool collecting;	/* MAP_BULK: changes until bdb_finish() */
+	struct buf changes;
+	size_t nchanges;
+	u_int32_t page;		/* bytes of a page of the table */
 	DB *db;
 	DBC *cursor;
 	int fd;			/* of the file, for file_lock(); belongs to the library */
@@ -99,6 +112,7 @@ bdb_close(struct map *m)
 
 	close_file(t);
 	index_close(&t->index);
+	buf_free(&t->changes);
 	free(t);
 }
 
@@ -227,9 +241,11 @@ bdb_open(struct map *m, DBTYPE type, struct err *e)
 	map_warn_stale(t->index.path, m->name);
 	if ((m->flags & MAP_BULK) == 0)
 		return true;
+	(void)t->db->get_pagesize(t->db, &t->page);
 	close_file(t);			/* it is a table and may be changed: bdb_finish() does */
 	t->index.fd = -1;
-	return index_collect(&t->index, m, false, true, e);
+	t->collecting = true;
+	return true;
 }
 
 static bool hash_open(struct map *m, struct err *e) { return bdb_open(m, DB_HASH, e); }
@@ -271,7 +287,7 @@ bdb_get(struct map *m, struct span key, struct arena *mem, struct span *value, s
 	struct bdb *t = m->state;
 	int rc;
 
-	if (t->index.stage != NULL)
+	if (t->collecting || t->index.stage != NULL)
 		return MAP_NOT_FOUND;
 	if (!t->held && !file_lock(t->fd, FILE_LOCK_SHARED, true))
 		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
@@ -315,27 +331,48 @@ end_change(struct bdb *t, int rc)
 	return rc;
 }
 
+static int
+put_entry(const struct map *m, struct span key, struct span value, struct arena *mem)
+{
+	const struct bdb *t = m->state;
+	const bool nul = index_writes_nul(&t->index);
+	DBT k = dbt(index_form(key, nul, mem)), v = dbt(index_form(value, nul, mem));
+	const int rc = t->db->put(t->db, NULL, &k, &v, (m->flags & MAP_DUP_REPLACE) ? 0 : DB_NOOVERWRITE);
+
+	if (rc == DB_KEYEXIST && (m->flags & MAP_DUP_WARN))
+		log_warning("%s: duplicate entry: \"%.*s\"", t->index.path, SPAN_ARG(key));
+	return rc;
+}
+
+static enum map_status
+collect(struct bdb *t, enum action action, struct span key, struct span value)
+{
+	const struct change c = { action, (u_int32_t)key.n, (u_int32_t)value.n };
+
+	buf_add(&t->changes, &c, sizeof c);
+	buf_span(&t->changes, key);
+	buf_span(&t->changes, value);
+	t->nchanges++;
+	return MAP_NOT_FOUND;
+}
+
 static enum map_status
 bdb_put(struct map *m, struct span key, struct span value, struct err *e)
 {
 	struct bdb *t = m->state;
 	struct arena *mem;
-	const bool nul = index_writes_nul(&t->index);
-	DBT k, v;
 	int rc;
 
 	if (t->index.stage != NULL)
 		return index_stage(&t->index, m, t->index.path, key, value);
+	if (t->collecting)
+		return collect(t, ACTION_PUT, key, value);
 	if ((rc = lock_current(m, FILE_LOCK_EXCLUSIVE)) != 0)
 		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(rc));
 	mem = arena_new();
-	k = dbt(index_form(key, nul, mem));
-	v = dbt(index_form(value, nul, mem));
-	rc = t->db->put(t->db, NULL, &k, &v, (m->flags & MAP_DUP_REPLACE) ? 0 : DB_NOOVERWRITE);
+	rc = put_entry(m, key, value, mem);
 	arena_free(&mem);
 	rc = end_change(t, rc);
-	if (rc == DB_KEYEXIST && (m->flags & MAP_DUP_WARN))
-		log_warning("%s: duplicate entry: \"%.*s\"", t->index.path, SPAN_ARG(key));
 	if (rc == 0 || rc == DB_KEYEXIST)
 		return rc == 0 ? MAP_NOT_FOUND : MAP_FOUND;
 	return failed(m, "updating", rc, e);
@@ -349,6 +386,18 @@ delete_form(const struct bdb *t, struct span key, bool nul, struct arena *mem)
 	return t->db->del(t->db, NULL, &k, 0);
 }
 
+static int
+delete_entry(const struct bdb *t, struct span key, struct arena *mem)
+{
+	int rc = DB_NOTFOUND;
+
+	if (t->index.try_nul)
+		rc = delete_form(t, key, true, mem);
+	if (rc == DB_NOTFOUND && t->index.try_plain)
+		rc = delete_form(t, key, false, mem);
+	return rc;
+}
+
 static enum map_status
 bdb_remove(struct map *m, struct span key, struct err *e)
 {
@@ -358,14 +407,12 @@ bdb_remove(struct map *m, struct span key, struct err *e)
 
 	if (t->index.stage != NULL)
 		return index_unstage(&t->index, key);
+	if (t->collecting)
+		return collect(t, ACTION_REMOVE, key, SPAN_NULL);
 	if ((rc = lock_current(m, FILE_LOCK_EXCLUSIVE)) != 0)
 		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(rc));
-	rc = DB_NOTFOUND;
 	mem = arena_new();
-	if (t->index.try_nul)
-		rc = delete_form(t, key, true, mem);
-	if (rc == DB_NOTFOUND && t->index.try_plain)
-		rc = delete_form(t, key, false, mem);
+	rc = delete_entry(t, key, mem);
 	rc = end_change(t, rc);
 	arena_free(&mem);
 	if (rc == DB_NOTFOUND || rc == 0)
@@ -429,31 +476,8 @@ write_staged(struct bdb *t)
 	return rc;
 }
 
-static int
-apply_entry(const struct map *m, const struct index_entry *entry)
-{
-	const struct bdb *t = m->state;
-	const bool over = entry->replace || (m->flags & MAP_DUP_REPLACE) != 0;
-	const struct span plain = index_unform(entry->key);
-	DBT k = dbt(entry->key), v = dbt(entry->value), other = dbt(plain);
-	int rc;
-
-	if (entry->gone) {
-		rc = t->db->del(t->db, NULL, &k, 0);
-		if (rc == DB_NOTFOUND && t->index.try_plain)
-			rc = t->db->del(t->db, NULL, &other, 0);
-		return rc == DB_NOTFOUND ? 0 : rc;
-	}
-	rc = t->db->put(t->db, NULL, &k, &v, over ? 0 : DB_NOOVERWRITE);
-	if (rc == DB_KEYEXIST && (m->flags & MAP_DUP_WARN))
-		log_warning("%s: duplicate entry: \"%.*s\"", t->index.path, SPAN_ARG(plain));
-	return rc == DB_KEYEXIST ? 0 : rc;
-}
-
-struct change {
+struct update {
 	const struct map *map;
-	const struct index_entry *entries;
-	size_t n;
 	u_int32_t cache;
 };
 
@@ -462,33 +486,61 @@ struct change {
  * a child, because closing a file writes, too, also after an error.
  */
 static int
-apply_staged(void *arg)
+apply_changes(void *arg)
 {
-	const struct change *c = arg;
-	struct bdb *t = c->map->state;
-	int rc = open_file(t, index_write_path(&t->index), DB_CREATE, c->cache, 0);
+	const struct update *u = arg;
+	struct bdb *t = u->map->state;
+	struct arena *mem = arena_new();
+	const char *at = t->changes.p;
+	int rc = open_file(t, index_write_path(&t->index), DB_CREATE, u->cache, 0);
 
-	for (size_t i = 0; rc == 0 && i < c->n; i++)
-		rc = apply_entry(c->map, &c->entries[i]);
+	for (size_t i = 0; rc == 0 && i < t->nchanges; i++) {
+		struct change c;
+
+		memcpy(&c, at, sizeof c);
+		at += sizeof c;
+		rc = c.action == ACTION_REMOVE ? delete_entry(t, span(at, c.key), mem)
+		    : put_entry(u->map, span(at, c.key), span(at + c.key, c.value), mem);
+		if (rc == DB_KEYEXIST || rc == DB_NOTFOUND)
+			rc = 0;
+		at += (size_t)c.key + c.value;
+		arena_reset(mem);
+	}
+	arena_free(&mem);
 	return rc == 0 ? t->db->sync(t->db, 0) : rc;
 }
 
 static int
-change_file(struct bdb *t, struct change *c)
+change_file(struct bdb *t, struct update *u)
 {
 	int guard, rc;
 
 	if (!index_in_place(&t->index)) {
-		rc = apply_staged(c);
+		rc = apply_changes(u);
 		close_file(t);
 		return rc;
 	}
 	guard = open(index_write_path(&t->index), O_RDONLY | O_CLOEXEC);
 	if (guard < 0)
 		return errno;
-	rc = file_lock(guard, FILE_LOCK_EXCLUSIVE, true) ? unbroken(apply_staged, c) : errno;
+	rc = file_lock(guard, FILE_LOCK_EXCLUSIVE, true) ? unbroken(apply_changes, u) : errno;
 	(void)close(guard);
 	return rc;
+}
+
+/* For all pages that the changes can touch, or BUILD_CACHE_MAX when they are too many. A large cache costs time to set up. */
+static u_int32_t
+update_cache_size(const struct bdb *t)
+{
+	struct stat st = {0};
+	uintmax_t most;
+
+	(void)stat(index_write_path(&t->index), &st);
+	most = (uintmax_t)t->nchanges * CHANGE_PAGES * t->page;
+	if (most > (uintmax_t)st.st_size)
+		most = (uintmax_t)st.st_size;
+	most += (uintmax_t)t->changes.n * 4 + (1u << 20);
+	return most < BUILD_CACHE_MAX ? (u_int32_t)most : BUILD_CACHE_MAX;
 }
 
 /* A table whose pages may not all fit into memory is copied. */
@@ -496,19 +548,12 @@ static bool
 update(struct map *m, struct err *e)
 {
 	struct bdb *t = m->state;
-	struct change c = { .map = m };
-	size_t bytes, cache = BUILD_CACHE_MAX;
-	struct stat st = {0};
+	struct update u = { m, update_cache_size(t) };
 	int rc;
 
-	c.entries = index_staged(&t->index, false, &c.n, &bytes);
-	(void)stat(index_write_path(&t->index), &st);
-	if ((uintmax_t)st.st_size < BUILD_CACHE_MAX / 4 && bytes + c.n * ENTRY_OVERHEAD < BUILD_CACHE_MAX / 16)
-		cache = (size_t)st.st_size * 2 + (bytes + c.n * ENTRY_OVERHEAD) * 4 + (1u << 20);
-	if (!index_copy(&t->index, cache == BUILD_CACHE_MAX, e))
+	if (!index_copy(&t->index, u.cache == BUILD_CACHE_MAX, e))
 		return false;
-	c.cache = (u_int32_t)cache;
-	rc = change_file(t, &c);
+	rc = change_file(t, &u);
 	if (rc != 0) {
 		(void)failed(m, "updating", rc, e);
 		return false;
@@ -522,10 +567,10 @@ bdb_finish(struct map *m, struct err *e)
 	struct bdb *t = m->state;
 	int rc;
 
+	if (t->collecting)
+		return update(m, e);
 	if (t->index.stage == NULL)
 		return true;
-	if (m->flags & MAP_BULK)
-		return update(m, e);
 	rc = write_staged(t);
 	if (rc == 0)
 		rc = t->db->sync(t->db, 0);
