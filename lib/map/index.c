@@ -10,8 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <linux/fs.h>
+#endif
 
 #include "base/log.h"
 #include "base/vec.h"
@@ -102,7 +106,7 @@ open_temporary(struct index *x, struct err *e)
 	return err_temp(e, "open database %s: %s", x->path, strerror(error));
 }
 
-bool index_in_place(const struct index *x) { return x->lock < 0; }
+bool index_in_place(const struct index *x) { return x->lock < 0 || x->direct; }
 
 const char *
 index_write_path(const struct index *x)
@@ -137,15 +141,24 @@ index_collect(struct index *x, const struct map *m, bool file, bool nul_by_defau
 	return true;
 }
 
-/* All of from, while no other program changes it. */
+static bool
+clone_file(int from, int to)
+{
+#ifdef FICLONE
+	return ioctl(to, FICLONE, from) == 0;
+#else
+	(void)from;
+	(void)to;
+	return false;
+#endif
+}
+
 static bool
 copy_file(int from, int to)
 {
 	char piece[65536];
 	ssize_t n;
 
-	if (!file_lock(from, FILE_LOCK_SHARED, true))
-		return false;
 	while ((n = copy_file_range(from, NULL, to, NULL, 1 << 30, 0)) > 0)
 		continue;
 	if (n == 0 || (errno != EXDEV && errno != ENOSYS && errno != EINVAL && errno != EOPNOTSUPP))
@@ -157,7 +170,7 @@ copy_file(int from, int to)
 }
 
 bool
-index_copy(struct index *x, struct err *e)
+index_copy(struct index *x, bool whole, struct err *e)
 {
 	int old;
 	bool ok;
@@ -169,7 +182,14 @@ index_copy(struct index *x, struct err *e)
 	old = open(real_path(x), O_RDONLY | O_CLOEXEC);
 	if (old < 0 && errno == ENOENT)
 		return true;
-	ok = (old >= 0 && copy_file(old, x->lock)) || err_temp(e, "copy database %s: %s", x->path, strerror(errno));
+	/* Nobody changes it meanwhile. */
+	ok = old >= 0 && file_lock(old, FILE_LOCK_SHARED, true);
+	if (ok && !clone_file(old, x->lock)) {
+		x->direct = !whole;
+		ok = x->direct || copy_file(old, x->lock);
+	}
+	if (!ok)
+		(void)err_temp(e, "copy database %s: %s", x->path, strerror(errno));
 	if (old >= 0)
 		(void)close(old);
 	return ok;
@@ -223,6 +243,15 @@ index_changed(const struct index *x, bool by_mtime)
 		return false;
 	return st.st_nlink == 0 ||
 	    (by_mtime && (st.st_mtim.tv_sec != x->mtime.tv_sec || st.st_mtim.tv_nsec != x->mtime.tv_nsec));
+}
+
+bool
+index_rewritten(const struct index *x)
+{
+	struct stat st;
+
+	return fstat(x->fd, &st) == 0 && st.st_nlink > 0 &&
+	    (st.st_mtim.tv_sec != x->mtime.tv_sec || st.st_mtim.tv_nsec != x->mtime.tv_nsec);
 }
 
 struct span

@@ -29,6 +29,7 @@ struct index {
 	struct stage *stage;	/* collecting a rebuild, else NULL */
 	char *temporary;
 	int lock;		/* open on the temporary file, locked; -1 none */
+	bool direct;		/* the temporary file is only locked, the old one is changed */
 	char write_path[64];	/* the temporary file again, by descriptor: nobody can put another in its place */
 };
 
@@ -41,19 +42,25 @@ void	index_close(struct index *);
 /* The index file was opened as fd: remember which it is. */
 void	index_opened(struct index *, int fd);
 bool	index_changed(const struct index *, bool by_mtime);
+/* The file that was opened is still the table, and another process wrote into it. */
+bool	index_rewritten(const struct index *);
 
 /* Begin to collect: what index_open does with MAP_TRUNCATE. file: a new one will be written and renamed. */
 bool	index_collect(struct index *, const struct map *, bool file, bool nul_by_default, struct err *);
 /*
- * Begin a change of the table: the new file is a copy of the old one (blocks are shared where the file system can do that),
- * changed by the library of the type at index_write_path() and renamed by index_commit(). True without a copy: index_in_place().
+ * Begin a change of the table, its file locked against other changes until index_close(). Where blocks can be shared the new
+ * file is a clone of the old one, to be renamed by index_commit(); elsewhere, whole: a copy; else the old one is to be
+ * changed, under its exclusive lock: index_in_place().
  */
-bool	index_copy(struct index *, struct err *);
+bool	index_copy(struct index *, bool whole, struct err *);
 /* Rebuild: add with the rules of MAP_DUP_*; label for the warning. Then the entries, and the end. */
 enum map_status index_stage(struct index *, const struct map *, const char *label, struct span key, struct span value);
 /* While collecting: the key goes, a later one of that name replaces. */
 enum map_status index_unstage(struct index *, struct span key);
-/* True: no file can be made in that directory, but the old one can be written. Its owner keeps his tables up to date so. */
+/*
+ * True: index_copy() made none, or no file can be made in that directory but the old one can be written. Its owner keeps his
+ * tables up to date so.
+ */
 bool	index_in_place(const struct index *);
 /* What the library of the type is to open for writing: the new file, or the old one in place. */
 const char *index_write_path(const struct index *);

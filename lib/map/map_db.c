@@ -19,19 +19,34 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "io/file.h"
+#include "io/unbroken.h"
 #include "map/index.h"
 
 #define ENTRY_OVERHEAD	8u		/* bytes of a page that an entry takes beside its own */
+#define CHANGE_PAGES	8u		/* more pages than one change writes */
 #define BUILD_CACHE_MAX	(512u << 20)
+
+enum action { ACTION_PUT, ACTION_REMOVE };
+
+/* Before the bytes of key and value in struct bdb's changes. */
+struct change {
+	enum action action;
+	u_int32_t key, value;	/* bytes */
+};
 
 struct bdb {
 	struct index index;
+	bool collecting;	/* MAP_BULK: changes until bdb_finish() */
+	struct buf changes;
+	size_t nchanges;
+	u_int32_t page;		/* bytes of a page of the table */
 	DB *db;
 	DBC *cursor;
 	int fd;			/* of the file, for file_lock(); belongs to the library */
 	DBTYPE type;
+	bool kept;		/* the file was changed and cannot be opened again */
+	bool current;		/* while the file is held: it was not changed before */
 	bool hold, held;	/* bdb_hold() is on; and the file is locked for it */
-	bool whole;		/* changes go into a copy, or into a file that is locked as long: bdb_finish() ends it */
 };
 
 static DBT
@@ -97,6 +112,7 @@ bdb_close(struct map *m)
 
 	close_file(t);
 	index_close(&t->index);
+	buf_free(&t->changes);
 	free(t);
 }
 
@@ -131,23 +147,77 @@ remove_empty(const char *path)
 	}
 }
 
-/* Changes in the file itself would leave it damaged when we are killed. */
 static int
-open_copy(struct bdb *t)
+open_again(struct bdb *t, unsigned map_flags)
 {
-	int rc = open_file(t, index_write_path(&t->index), DB_CREATE, cache_size(conf.berkeley_db_create_buffer_size), 0);
+	const bool writing = (map_flags & MAP_WRITE) != 0;
+	int rc = open_file(t, t->index.path, writing ? (map_flags & MAP_CREATE ? DB_CREATE : 0) : DB_RDONLY,
+	    cache_size(writing ? conf.berkeley_db_create_buffer_size : conf.berkeley_db_read_buffer_size), 0);
 
-	t->whole = true;
-	if (rc == 0 && index_in_place(&t->index) && !file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true))
-		rc = errno;
+	if (rc == 0)
+		index_opened(&t->index, t->fd);
 	return rc;
+}
+
+/* The library reads the first page when it opens a file: not while another process writes. */
+static int
+open_current(struct bdb *t, unsigned map_flags)
+{
+	const int guard = open(t->index.path, O_RDONLY | O_CLOEXEC);
+	int rc;
+
+	if (guard >= 0)
+		(void)file_lock(guard, FILE_LOCK_SHARED, true);
+	rc = open_again(t, map_flags);
+	if (guard >= 0)
+		(void)close(guard);
+	return rc;
+}
+
+/*
+ * Pages that we remember are no good when another process changed the file. In a chroot it may not be found again: then
+ * we go on as we are, and the process restarts when it asks bdb_changed().
+ */
+static int
+open_changed(struct map *m)
+{
+	struct bdb *t = m->state, old = *t;
+
+	t->db = NULL;
+	t->cursor = NULL;
+	if (open_current(t, m->flags) == 0) {
+		close_file(&old);
+		return 0;
+	}
+	close_file(t);
+	t->db = old.db;
+	t->cursor = old.cursor;
+	t->fd = old.fd;
+	t->kept = true;
+	return file_lock(t->fd, FILE_LOCK_SHARED, true) ? 0 : errno;
+}
+
+/* 0: locked, and what the library remembers is what the file has. */
+static int
+lock_current(struct map *m, enum file_lock how)
+{
+	struct bdb *t = m->state;
+	int rc;
+
+	for (;;) {
+		if (!file_lock(t->fd, how, true))
+			return errno;
+		if (t->kept || !index_rewritten(&t->index))
+			return 0;
+		if ((rc = open_changed(m)) != 0)
+			return rc;
+	}
 }
 
 static bool
 bdb_open(struct map *m, DBTYPE type, struct err *e)
 {
 	struct bdb *t = calloc(1, sizeof *t);
-	const bool writing = (m->flags & MAP_WRITE) != 0;
 	int rc;
 
 	if (t == NULL)
@@ -158,26 +228,23 @@ bdb_open(struct map *m, DBTYPE type, struct err *e)
 		bdb_close(m);
 		return false;
 	}
-	if (writing)
+	if (m->flags & MAP_WRITE)
 		remove_empty(t->index.path);
 	if (t->index.stage != NULL)
 		return true;
-	if ((m->flags & MAP_BULK) && !index_copy(&t->index, e)) {
-		bdb_close(m);
-		return false;
-	}
-	if (m->flags & MAP_BULK)
-		rc = open_copy(t);
-	else
-		rc = open_file(t, t->index.path, writing ? (m->flags & MAP_CREATE ? DB_CREATE : 0) : DB_RDONLY,
-		    cache_size(writing ? conf.berkeley_db_create_buffer_size : conf.berkeley_db_read_buffer_size), 0);
+	rc = open_current(t, m->flags);
 	if (rc != 0) {
 		(void)err_temp(e, "open database %s: %s", t->index.path, rc > 0 ? strerror(rc) : "Invalid argument");
 		bdb_close(m);
 		return false;
 	}
-	index_opened(&t->index, t->fd);
 	map_warn_stale(t->index.path, m->name);
+	if ((m->flags & MAP_BULK) == 0)
+		return true;
+	(void)t->db->get_pagesize(t->db, &t->page);
+	close_file(t);			/* it is a table and may be changed: bdb_finish() does */
+	t->index.fd = -1;
+	t->collecting = true;
 	return true;
 }
 
@@ -201,21 +268,40 @@ get_form(const struct bdb *t, struct span key, bool nul, struct arena *mem, stru
 	return rc;
 }
 
-static enum map_status
-bdb_get(struct map *m, struct span key, struct arena *mem, struct span *value, struct err *e)
+static int
+find(struct bdb *t, struct span key, struct arena *mem, struct span *value)
 {
-	struct bdb *t = m->state;
 	int rc = DB_NOTFOUND;
 
-	if (t->db == NULL)
-		return MAP_NOT_FOUND;
-	if (!t->held && !file_lock(t->fd, FILE_LOCK_SHARED, true))
-		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
-	t->held = t->hold;
 	if (t->index.try_nul && (rc = get_form(t, key, true, mem, value)) == 0)
 		t->index.try_plain = false;
 	if (rc == DB_NOTFOUND && t->index.try_plain && (rc = get_form(t, key, false, mem, value)) == 0)
 		t->index.try_nul = false;
+	return rc;
+}
+
+/* What is found is right: pages are whole. What is not may have moved to a page that those we remember do not lead to. */
+static enum map_status
+bdb_get(struct map *m, struct span key, struct arena *mem, struct span *value, struct err *e)
+{
+	struct bdb *t = m->state;
+	int rc;
+
+	if (t->collecting || t->index.stage != NULL)
+		return MAP_NOT_FOUND;
+	if (!t->held && !file_lock(t->fd, FILE_LOCK_SHARED, true))
+		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
+	rc = find(t, key, mem, value);
+	if (rc != 0 && !t->kept && !(t->held && t->current)) {
+		t->current = true;
+		if (index_rewritten(&t->index)) {
+			rc = lock_current(m, FILE_LOCK_SHARED);
+			if (rc == 0)
+				rc = find(t, key, mem, value);
+		}
+	}
+	t->current = t->current && t->hold;
+	t->held = t->hold;
 	if (!t->held)
 		(void)file_lock(t->fd, FILE_UNLOCK, true);
 	if (rc == DB_NOTFOUND)
@@ -232,17 +318,42 @@ bdb_hold(struct map *m, bool on)
 	if (!on && t->held)
 		(void)file_lock(t->fd, FILE_UNLOCK, true);
 	t->held = t->held && on;
+	t->current = t->current && on;
 }
 
 static int
-end_change(const struct bdb *t, int rc)
+end_change(struct bdb *t, int rc)
 {
-	if (t->whole)
-		return rc;
 	if (rc == 0)
 		rc = t->db->sync(t->db, 0);
+	index_opened(&t->index, t->fd);
 	(void)file_lock(t->fd, FILE_UNLOCK, true);
 	return rc;
+}
+
+static int
+put_entry(const struct map *m, struct span key, struct span value, struct arena *mem)
+{
+	const struct bdb *t = m->state;
+	const bool nul = index_writes_nul(&t->index);
+	DBT k = dbt(index_form(key, nul, mem)), v = dbt(index_form(value, nul, mem));
+	const int rc = t->db->put(t->db, NULL, &k, &v, (m->flags & MAP_DUP_REPLACE) ? 0 : DB_NOOVERWRITE);
+
+	if (rc == DB_KEYEXIST && (m->flags & MAP_DUP_WARN))
+		log_warning("%s: duplicate entry: \"%.*s\"", t->index.path, SPAN_ARG(key));
+	return rc;
+}
+
+static enum map_status
+collect(struct bdb *t, enum action action, struct span key, struct span value)
+{
+	const struct change c = { action, (u_int32_t)key.n, (u_int32_t)value.n };
+
+	buf_add(&t->changes, &c, sizeof c);
+	buf_span(&t->changes, key);
+	buf_span(&t->changes, value);
+	t->nchanges++;
+	return MAP_NOT_FOUND;
 }
 
 static enum map_status
@@ -250,22 +361,18 @@ bdb_put(struct map *m, struct span key, struct span value, struct err *e)
 {
 	struct bdb *t = m->state;
 	struct arena *mem;
-	const bool nul = index_writes_nul(&t->index);
-	DBT k, v;
 	int rc;
 
 	if (t->index.stage != NULL)
 		return index_stage(&t->index, m, t->index.path, key, value);
-	if (!t->whole && !file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true))
-		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
+	if (t->collecting)
+		return collect(t, ACTION_PUT, key, value);
+	if ((rc = lock_current(m, FILE_LOCK_EXCLUSIVE)) != 0)
+		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(rc));
 	mem = arena_new();
-	k = dbt(index_form(key, nul, mem));
-	v = dbt(index_form(value, nul, mem));
-	rc = t->db->put(t->db, NULL, &k, &v, (m->flags & MAP_DUP_REPLACE) ? 0 : DB_NOOVERWRITE);
+	rc = put_entry(m, key, value, mem);
 	arena_free(&mem);
 	rc = end_change(t, rc);
-	if (rc == DB_KEYEXIST && (m->flags & MAP_DUP_WARN))
-		log_warning("%s: duplicate entry: \"%.*s\"", t->index.path, SPAN_ARG(key));
 	if (rc == 0 || rc == DB_KEYEXIST)
 		return rc == 0 ? MAP_NOT_FOUND : MAP_FOUND;
 	return failed(m, "updating", rc, e);
@@ -279,22 +386,33 @@ delete_form(const struct bdb *t, struct span key, bool nul, struct arena *mem)
 	return t->db->del(t->db, NULL, &k, 0);
 }
 
+static int
+delete_entry(const struct bdb *t, struct span key, struct arena *mem)
+{
+	int rc = DB_NOTFOUND;
+
+	if (t->index.try_nul)
+		rc = delete_form(t, key, true, mem);
+	if (rc == DB_NOTFOUND && t->index.try_plain)
+		rc = delete_form(t, key, false, mem);
+	return rc;
+}
+
 static enum map_status
 bdb_remove(struct map *m, struct span key, struct err *e)
 {
 	struct bdb *t = m->state;
 	struct arena *mem;
-	int rc = DB_NOTFOUND;
+	int rc;
 
 	if (t->index.stage != NULL)
 		return index_unstage(&t->index, key);
-	if (!t->whole && !file_lock(t->fd, FILE_LOCK_EXCLUSIVE, true))
-		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
+	if (t->collecting)
+		return collect(t, ACTION_REMOVE, key, SPAN_NULL);
+	if ((rc = lock_current(m, FILE_LOCK_EXCLUSIVE)) != 0)
+		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(rc));
 	mem = arena_new();
-	if (t->index.try_nul)
-		rc = delete_form(t, key, true, mem);
-	if (rc == DB_NOTFOUND && t->index.try_plain)
-		rc = delete_form(t, key, false, mem);
+	rc = delete_entry(t, key, mem);
 	rc = end_change(t, rc);
 	arena_free(&mem);
 	if (rc == DB_NOTFOUND || rc == 0)
@@ -307,10 +425,11 @@ bdb_next(struct map *m, bool first, struct arena *mem, struct span *key, struct 
 {
 	struct bdb *t = m->state;
 	DBT k = dbt(SPAN_NULL), v = dbt(SPAN_NULL);
-	int rc = 0;
+	int rc;
 
-	if (!file_lock(t->fd, FILE_LOCK_SHARED, true))
-		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(errno));
+	rc = t->cursor == NULL ? lock_current(m, FILE_LOCK_SHARED) : file_lock(t->fd, FILE_LOCK_SHARED, true) ? 0 : errno;
+	if (rc != 0)
+		return MAP_TEMPORARY(e, "lock %s: %s", t->index.path, strerror(rc));
 	if (t->cursor == NULL)
 		rc = t->db->cursor(t->db, NULL, &t->cursor, 0);
 	if (rc == 0)
@@ -357,16 +476,102 @@ write_staged(struct bdb *t)
 	return rc;
 }
 
+struct update {
+	const struct map *map;
+	u_int32_t cache;
+};
+
+/*
+ * All pages stay in the library's cache until the last entry is in; then they are written at once. In place, this runs in
+ * a child, because closing a file writes, too, also after an error.
+ */
+static int
+apply_changes(void *arg)
+{
+	const struct update *u = arg;
+	struct bdb *t = u->map->state;
+	struct arena *mem = arena_new();
+	const char *at = t->changes.p;
+	int rc = open_file(t, index_write_path(&t->index), DB_CREATE, u->cache, 0);
+
+	for (size_t i = 0; rc == 0 && i < t->nchanges; i++) {
+		struct change c;
+
+		memcpy(&c, at, sizeof c);
+		at += sizeof c;
+		rc = c.action == ACTION_REMOVE ? delete_entry(t, span(at, c.key), mem)
+		    : put_entry(u->map, span(at, c.key), span(at + c.key, c.value), mem);
+		if (rc == DB_KEYEXIST || rc == DB_NOTFOUND)
+			rc = 0;
+		at += (size_t)c.key + c.value;
+		arena_reset(mem);
+	}
+	arena_free(&mem);
+	return rc == 0 ? t->db->sync(t->db, 0) : rc;
+}
+
+static int
+change_file(struct bdb *t, struct update *u)
+{
+	int guard, rc;
+
+	if (!index_in_place(&t->index)) {
+		rc = apply_changes(u);
+		close_file(t);
+		return rc;
+	}
+	guard = open(index_write_path(&t->index), O_RDONLY | O_CLOEXEC);
+	if (guard < 0)
+		return errno;
+	rc = file_lock(guard, FILE_LOCK_EXCLUSIVE, true) ? unbroken(apply_changes, u) : errno;
+	(void)close(guard);
+	return rc;
+}
+
+/* For all pages that the changes can touch, or BUILD_CACHE_MAX when they are too many. A large cache costs time to set up. */
+static u_int32_t
+update_cache_size(const struct bdb *t)
+{
+	struct stat st = {0};
+	uintmax_t most;
+
+	(void)stat(index_write_path(&t->index), &st);
+	most = (uintmax_t)t->nchanges * CHANGE_PAGES * t->page;
+	if (most > (uintmax_t)st.st_size)
+		most = (uintmax_t)st.st_size;
+	most += (uintmax_t)t->changes.n * 4 + (1u << 20);
+	return most < BUILD_CACHE_MAX ? (u_int32_t)most : BUILD_CACHE_MAX;
+}
+
+/* A table whose pages may not all fit into memory is copied. */
+static bool
+update(struct map *m, struct err *e)
+{
+	struct bdb *t = m->state;
+	struct update u = { m, update_cache_size(t) };
+	int rc;
+
+	if (!index_copy(&t->index, u.cache == BUILD_CACHE_MAX, e))
+		return false;
+	rc = change_file(t, &u);
+	if (rc != 0) {
+		(void)failed(m, "updating", rc, e);
+		return false;
+	}
+	return index_commit(&t->index, e);
+}
+
 static bool
 bdb_finish(struct map *m, struct err *e)
 {
 	struct bdb *t = m->state;
-	int rc = 0;
+	int rc;
 
-	if (t->index.stage == NULL && !t->whole)
+	if (t->collecting)
+		return update(m, e);
+	if (t->index.stage == NULL)
 		return true;
-	if (t->index.stage != NULL)
-		rc = write_staged(t);
+	rc = write_staged(t);
 	if (rc == 0)
 		rc = t->db->sync(t->db, 0);
 	close_file(t);

@@ -105,6 +105,61 @@ def test_readers_during_rebuild(box, kind):
     assert not bad and looks, bad[:3]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("how", (signal.SIGTERM, signal.SIGKILL))
+def test_update_that_waits(box, kind, how):
+    """Until its input ends, postmap -i writes nothing: not a byte of the table changes when it is ended before."""
+    spec = f"{kind}:{box.base}/waits-{kind}-{how}"
+    box.write(spec.partition(":")[2], entries(0, 50, "old"))
+    box.run("postmap", spec, check=True)
+    path = spec.partition(":")[2] + KINDS[kind]
+    with open(path, "rb") as f:
+        before = f.read()
+    p = subprocess.Popen(box.argv("postmap", "-i", spec), stdin=subprocess.PIPE, env=box.env(), cwd="/")
+    p.stdin.write(entries(1000, 20000, "new").encode())
+    p.stdin.flush()             # more than a pipe holds: some of it was read
+    p.send_signal(how)
+    assert p.wait(20) == -how
+    with open(path, "rb") as f:
+        assert f.read() == before
+    p.stdin.close()
+    assert len(listed(box, spec)) == 50
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_readers_during_update(box, kind):
+    """A reader that has the table open finds all that was there before, and what is new after the update; never an error."""
+    spec = f"{kind}:{box.base}/grown-{kind}"
+    box.write(spec.partition(":")[2], entries(0, 300, "v"))
+    box.run("postmap", spec, check=True)
+    p = subprocess.Popen(box.argv("postmap", "-q", "-", spec), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=box.env(), cwd="/")
+    stop, asked = threading.Event(), []
+
+    def ask():
+        while not stop.is_set():
+            p.stdin.write(f"key{len(asked) % 300}\n".encode())
+            asked.append(f"key{len(asked) % 300}\tv{len(asked) % 300}\n")
+    answers = []
+    reading = threading.Thread(target=lambda: answers.extend(p.stdout))
+    asking = threading.Thread(target=ask)
+    reading.start()
+    asking.start()
+    for n in range(1, 9):
+        box.run("postmap", "-i", spec, input=entries(n * 1000, 1000, "v"), check=True)
+    stop.set()
+    asking.join()
+    p.stdin.write("".join(f"key{n}\n" for n in range(1000, 9000)).encode())
+    p.stdin.close()
+    reading.join(60)
+    assert p.wait(20) == 0 and p.stderr.read() == b""
+    p.stdout.close()
+    p.stderr.close()
+    answers = [a.decode() for a in answers]
+    assert answers[:len(asked)] == asked
+    # A file that was replaced (a file system that clones) is the old one for who has it open.
+    assert answers[len(asked):] in ([f"key{n}\tv{n}\n" for n in range(1000, 9000)], [])
+
+
 def test_lmdb_grows(box):
     """lmdb_map_size is only where it starts: a build, an update and single changes grow the file."""
     spec = f"lmdb:{box.base}/grows"
