@@ -22,6 +22,7 @@
 #include "mail/rec.h"
 #include "mail/trigger.h"
 #include "mail/user_acl.h"
+#include "postdrop/postdrop.h"
 #include "service/setgid.h"
 
 #define READ_CHUNK	65536u
@@ -96,6 +97,10 @@ struct drop {
 	size_t segment;
 	bool failed, ended, any;
 	long written;
+	struct arena *mem;
+	bool has_sender;
+	unsigned refused;		/* CLEANUP_STAT_*: this user may not give that sender */
+	const char *reason;
 };
 
 static void
@@ -132,6 +137,10 @@ take_record(struct drop *d, const struct rec *r)
 	if (d->segment != 1 && (span_has(r->payload, '\n') || span_has(r->payload, '\r') || span_has(r->payload, '\0'))) {
 		remove_file();
 		log_fatal("uid=%u: malformed input", getuid());
+	}
+	if (r->type == REC_FROM) {
+		d->has_sender = true;
+		d->refused |= sender_check(r->payload, d->mem, &d->reason);
 	}
 	rec_put(&d->out, r->type, r->payload);
 	if (d->out.n > READ_CHUNK)
@@ -202,13 +211,13 @@ end_attrs(bool binary)
 }
 
 static void
-say_status(bool binary, unsigned status)
+say_status(bool binary, unsigned status, const char *reason)
 {
 	char number[16];
 
 	(void)snprintf(number, sizeof number, "%u", status);
 	put_attr(binary, "status", number);
-	put_attr(binary, "reason", "");
+	put_attr(binary, "reason", reason);
 	end_attrs(binary);
 }
 
@@ -228,7 +237,7 @@ commit(struct drop *d)
 static int
 run(bool binary)
 {
-	struct drop d = { .fd = -1 };
+	struct drop d = { .fd = -1, .mem = arena_new(), .reason = "" };
 	struct timeval now;
 	struct err e = {0};
 
@@ -246,7 +255,10 @@ run(bool binary)
 		remove_file();
 		return 0;
 	}
-	unsigned status = commit(&d) ? 0 : d.failed && errno == EFBIG ? CLEANUP_STAT_SIZE : CLEANUP_STAT_WRITE;
+	unsigned status = d.refused != 0 ? d.refused : !d.has_sender ? CLEANUP_STAT_BAD : 0;
+
+	if (status == 0 && !commit(&d))
+		status = d.failed && errno == EFBIG ? CLEANUP_STAT_SIZE : CLEANUP_STAT_WRITE;
 
 	if (status != 0)
 		remove_file();
@@ -255,7 +267,8 @@ run(bool binary)
 	buf_free(&d.out);
 	if (status == 0 && !trigger_send("public", conf.pickup_service_name, "W") && errno == ENOENT)
 		log_warning("unable to look up public/%s: %s", conf.pickup_service_name, strerror(errno));
-	say_status(binary, status);
+	say_status(binary, status, d.reason);
+	arena_free(&d.mem);
 	return (int)status;
 }
 

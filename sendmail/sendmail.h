@@ -15,6 +15,7 @@
 struct submission {
 	struct arena *mem;
 	const char *sender;		/* -f; NULL = login name */
+	struct span from;		/* internal form of it */
 	const char *full_name;		/* -F; NULL = NAME or gecos */
 	const char *encoding, *envelope_id, *verp;
 	unsigned notify, ret_flags, trace_flags;

@@ -100,7 +100,7 @@ put_envelope(struct submission *s)
 	rec_put_attr(&records, "rewrite_context", s->remote ? SPAN("remote") : SPAN("local"));
 	if (name[0] != '\0')
 		rec_put(&records, REC_FULL_NAME, span_printable(span_str(name), s->mem));
-	rec_put(&records, REC_FROM, sender_address(s));
+	rec_put(&records, REC_FROM, s->from);
 	if (s->encoding != NULL)
 		rec_put_attr(&records, "encoding", span_str(s->encoding));
 	if (s->trace_flags != 0)
@@ -114,7 +114,7 @@ put_envelope(struct submission *s)
 static const char *
 who(struct submission *s)
 {
-	return arena_printf(s->mem, "%s(%u)", s->sender != NULL && s->sender[0] != '\0' ? s->sender : login_name(s), getuid());
+	return arena_printf(s->mem, "%.*s(%u)", SPAN_ARG(s->from), getuid());
 }
 
 static void
@@ -214,13 +214,18 @@ put_extracted(struct submission *s, struct extractor *x)
 static void
 finish(struct submission *s, struct postdrop *d)
 {
+	struct arena *mem = arena_new();
+	struct span reason;
 	unsigned status;
 
 	rec_put(&records, REC_END, SPAN_NULL);
 	send_records(d);
-	status = postdrop_finish(&d);
+	status = postdrop_finish(&d, mem, &reason);
+	if (status != 0 && reason.n > 0)
+		log_fatal("%s: %.*s", who(s), SPAN_ARG(span_printable(reason, mem)));
 	if (status != 0)
 		log_fatal("%s: %s", who(s), (status & CLEANUP_STAT_SIZE) != 0 ? "message file too big" : "queue file write error");
+	arena_free(&mem);
 }
 
 void
@@ -230,6 +235,7 @@ submit(struct submission *s)
 	struct extractor x = {0};
 	struct err e = {0};
 
+	s->from = sender_address(s);
 	if (s->recipients[0] == NULL && !s->extract)
 		log_fatal("%s: Recipient addresses must be specified on the command line or via the -t option", who(s));
 	d = postdrop_start(&e);

@@ -96,12 +96,9 @@ release(struct log_reader *r)
 }
 
 bool
-log_reader_again(struct log_reader **rp, const char *queue, const char *id)
+log_reader_again(struct log_reader **rp, int dir, const char *path)
 {
-	char path[QUEUE_PATH_MAX];
-
-	queue_path(path, queue, id);
-	const int fd = file_open_look(AT_FDCWD, path);
+	const int fd = file_open_look(dir, path);
 
 	if (fd < 0)
 		return false;
@@ -119,8 +116,10 @@ struct log_reader *
 log_reader_open(const char *queue, const char *id)
 {
 	struct log_reader *r = NULL;
+	char path[QUEUE_PATH_MAX];
 
-	(void)log_reader_again(&r, queue, id);
+	queue_path(path, queue, id);
+	(void)log_reader_again(&r, AT_FDCWD, path);
 	return r;
 }
 

@@ -26,7 +26,7 @@ struct log_entry {
 struct log_reader;
 struct log_reader *log_reader_open(const char *queue, const char *id);	/* NULL: no file, or not readable */
 /* The same with the memory of a reader that has done; **r may be NULL at first. False: no file, or not readable. */
-bool	log_reader_again(struct log_reader **r, const char *queue, const char *id);
+bool	log_reader_again(struct log_reader **r, int dir, const char *path);	/* relative to dir, or AT_FDCWD */
 int	log_reader_done(struct log_reader *);	/* its descriptor, for the caller to close */
 bool	log_reader_next(struct log_reader *, struct log_entry *);	/* texts live until the next call */
 void	log_reader_rewind(struct log_reader *);

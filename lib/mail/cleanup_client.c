@@ -203,7 +203,7 @@ drop_text(struct cleanup_client *c)
 }
 
 static unsigned
-drop_finish(struct cleanup_client *c)
+drop_finish(struct cleanup_client *c, struct arena *mem, struct span *reason)
 {
 	struct buf tail = {0};
 
@@ -215,7 +215,7 @@ drop_finish(struct cleanup_client *c)
 	rec_put(&tail, REC_END, SPAN_NULL);
 	postdrop_put(c->drop, buf_view(&tail));
 	buf_free(&tail);
-	return postdrop_finish(&c->drop);
+	return postdrop_finish(&c->drop, mem, reason);
 }
 
 void
@@ -266,7 +266,7 @@ cleanup_finish(struct cleanup_client **cp, struct arena *mem, struct span *reaso
 
 	*reason = SPAN_NULL;
 	if (c->drop != NULL) {
-		done.status = drop_finish(c);
+		done.status = drop_finish(c, mem, reason);
 		destroy(cp);
 		return done.status;
 	}

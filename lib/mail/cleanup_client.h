@@ -42,7 +42,7 @@ enum {					/* status bits of cleanup_finish() */
 	CLEANUP_STAT_PROXY = 32,
 	CLEANUP_STAT_RCPT = 64,		/* no recipients */
 	CLEANUP_STAT_DEFER = 128,	/* temporary trouble, e.g. a table */
-	CLEANUP_STAT_NOPERM = 256,
+	CLEANUP_STAT_NOPERM = 512,	/* as postdrop(1) tells it */
 };
 
 /* SMTP reply and DSN for the gravest bit of a status, as Postfix words them. */

@@ -124,18 +124,24 @@ const char *postdrop_queue_id(const struct postdrop *d) { return d->id; }
 void postdrop_put(struct postdrop *d, struct span records) { stream_put(d->to, records); }
 
 unsigned
-postdrop_finish(struct postdrop **dp)
+postdrop_finish(struct postdrop **dp, struct arena *mem, struct span *reason)
 {
 	struct postdrop *d = *dp;
-	struct arena *mem = arena_new();
-	struct span text;
+	struct span name, value, text = SPAN_NULL;
 	uint64_t status = CLEANUP_STAT_WRITE;
+	enum attr_status st = ATTR_FAILED;
 	bool ok = stream_flush(d->to);
 
+	*reason = SPAN_NULL;
 	stream_free(&d->to);
-	if (!ok || !read_attr(d->from, mem, "status", &text) || !span_to_u64(text, &status) || status > UINT32_MAX)
+	while (ok && (st = attr_take(d->from, mem, &name, &value)) == ATTR_PAIR) {
+		if (span_is(name, "status"))
+			text = value;
+		else if (span_is(name, "reason"))
+			*reason = value;
+	}
+	if (st != ATTR_END || !span_to_u64(text, &status) || status > UINT32_MAX)
 		status = CLEANUP_STAT_WRITE;
-	arena_free(&mem);
 	end(dp);
 	return (unsigned)status;
 }

@@ -7,6 +7,7 @@
 #ifndef MAIL_POSTDROP_CLIENT_H
 #define MAIL_POSTDROP_CLIENT_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/span.h"
 
@@ -17,8 +18,9 @@ struct postdrop *postdrop_start(struct err *);
 const char *postdrop_queue_id(const struct postdrop *);
 /* Records, complete ones. Failure shows at the end. */
 void	postdrop_put(struct postdrop *, struct span records);
-/* The end record has been put: CLEANUP_STAT_* of mail/cleanup_client.h; 0: the message is on disk. Frees. */
-unsigned postdrop_finish(struct postdrop **);
+/* The end record has been put: CLEANUP_STAT_* of mail/cleanup_client.h; 0: the message is on disk. *reason (in mem) may be empty.
+ * Frees. */
+unsigned postdrop_finish(struct postdrop **, struct arena *mem, struct span *reason);
 /* The message is dropped. NULL is fine. */
 void	postdrop_cancel(struct postdrop **);
 

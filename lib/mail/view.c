@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +25,7 @@
 
 #define LOGS_FRESH_MS	5000
 #define CLOCK_STEPS	16	/* messages between two looks at the clock */
+#define FEW_SEEN	8
 #define SEEN_KEPT	100
 
 static const char *const log_queues[] = { "defer", "bounce" };		/* in the order in which they are shown */
@@ -32,7 +35,10 @@ struct viewer {
 	struct arena *scratch;		/* of one recipient */
 	struct rec_reader records;
 	struct log_reader *log;
-	struct hash *seen;		/* recipients of the present message that a log has shown */
+	/* Recipients of the present message that a log has shown: few are compared with, many are looked up. */
+	struct span few[FEW_SEEN];
+	size_t n_few;
+	struct hash *seen;
 	struct file_closing closing;
 	bool lists_logs;
 	struct logs {
@@ -40,6 +46,8 @@ struct viewer {
 		int64_t listed_ms;	/* when that was learned */
 		unsigned asked;		/* how often */
 		bool found;		/* there was one for the last message */
+		int dir;		/* where that one is; -1 = none */
+		char dir_name[QUEUE_PATH_MAX];
 	} logs[LOG_QUEUES];
 };
 
@@ -88,10 +96,29 @@ show_recipient(struct reading *l, struct span original, struct span address, con
 	l->enough = !l->reader->recipient(l->arg, &r);
 }
 
-static bool
-room_for_more(const struct reading *l)
+static void
+note_seen(struct reading *l, struct span address)
 {
-	return conf.duplicate_filter_limit <= 0 || hash_count(l->viewer->seen) < (size_t)conf.duplicate_filter_limit;
+	struct viewer *v = l->viewer;
+	const size_t n = v->n_few + hash_count(v->seen);
+
+	if (conf.duplicate_filter_limit > 0 && n >= (size_t)conf.duplicate_filter_limit)
+		return;
+	if (v->n_few < FEW_SEEN)
+		v->few[v->n_few++] = span_copy(address, l->mem);
+	else
+		(void)hash_put(v->seen, span_lower(address, l->scratch), l);
+}
+
+static bool
+was_seen(const struct reading *l, struct span address)
+{
+	const struct viewer *v = l->viewer;
+
+	for (size_t i = 0; i < v->n_few; i++)
+		if (span_ieq(address, v->few[i]))
+			return true;
+	return hash_count(v->seen) > 0 && hash_get(v->seen, span_lower(address, l->scratch)) != NULL;
 }
 
 struct viewer *
@@ -103,6 +130,8 @@ viewer_new(void)
 		log_out_of_memory();
 	v->scratch = arena_new();
 	v->seen = hash_new();
+	for (size_t i = 0; i < LOG_QUEUES; i++)
+		v->logs[i].dir = -1;
 	return v;
 }
 
@@ -121,6 +150,8 @@ viewer_free(struct viewer **vp)
 	if (v == NULL)
 		return;
 	forget_logs(v);
+	for (size_t i = 0; i < LOG_QUEUES; i++)
+		file_close_later(&v->closing, v->logs[i].dir);
 	file_close_now(&v->closing);
 	hash_free(&v->seen, NULL);
 	log_reader_close(&v->log);
@@ -157,19 +188,37 @@ may_have_log(struct viewer *v, size_t queue, const char *id)
 	return logs->names == NULL || (hash_count(logs->names) > 0 && hash_get(logs->names, span_str(id)) != NULL);
 }
 
+/* Messages of a directory have their logs in one directory, too: it is opened once. */
+static bool
+open_log(struct viewer *v, size_t queue, const char *id)
+{
+	struct logs *logs = &v->logs[queue];
+	char path[QUEUE_PATH_MAX];
+
+	queue_path(path, log_queues[queue], id);
+	char *name = strrchr(path, '/');
+
+	*name++ = '\0';
+	if (logs->dir < 0 || strcmp(path, logs->dir_name) != 0) {
+		file_close_later(&v->closing, logs->dir);
+		logs->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		(void)snprintf(logs->dir_name, sizeof logs->dir_name, "%s", path);
+	}
+	return logs->dir >= 0 && log_reader_again(&v->log, logs->dir, name);
+}
+
 static void
 show_logged(struct reading *l, size_t queue)
 {
 	struct log_entry e;
 
-	l->viewer->logs[queue].found = may_have_log(l->viewer, queue, l->id) && log_reader_again(&l->viewer->log, log_queues[queue], l->id);
+	l->viewer->logs[queue].found = may_have_log(l->viewer, queue, l->id) && open_log(l->viewer, queue, l->id);
 	if (!l->viewer->logs[queue].found)
 		return;
 	while (!l->enough && log_reader_next(l->viewer->log, &e)) {
 		if (e.recipient.n > 0)		/* else a damaged entry */
 			show_recipient(l, e.original, e.recipient, log_queues[queue], e.reason);
-		if (room_for_more(l))
-			(void)hash_put(l->viewer->seen, span_lower(e.recipient, l->scratch), l);
+		note_seen(l, e.recipient);
 		arena_reset(l->scratch);
 	}
 	file_close_later(&l->viewer->closing, log_reader_done(l->viewer->log));
@@ -197,7 +246,7 @@ show_unlogged(struct reading *l, struct span address)
 {
 	struct span to = external(address, l->scratch);
 
-	if (hash_count(l->viewer->seen) == 0 || hash_get(l->viewer->seen, span_lower(to, l->scratch)) == NULL)
+	if (!was_seen(l, to))
 		show_recipient(l, external(l->original, l->scratch), to, "", SPAN_NULL);
 }
 
@@ -315,6 +364,7 @@ read_records(struct reading *l, int fd, const struct view_file *f)
 static void
 forget_seen(struct viewer *v)
 {
+	v->n_few = 0;
 	if (hash_count(v->seen) > SEEN_KEPT) {
 		hash_free(&v->seen, NULL);
 		v->seen = hash_new();

@@ -4,14 +4,18 @@
 start        from postfix start until a new message is delivered, with N messages deferred that are not due
 scan         CPU time of the queue manager for one scan of these
 mailq        the list of N messages
+mailq-cpu    CPU time of that, of showq and postqueue together; mailq-logs: when each message has a log, with the mail system down
 delete       postsuper -d ALL on N messages
+delete-cpu   CPU time of that
 recipients   one message to R recipients, from the first command of the client until it has left the queue
 
 usage: bench_queue.py [--build DIR | --prefix DIR] [--messages 100000] [--recipients 50000] [--rounds 3] [--where /tmp]
-                      [--only start,scan,mailq,delete,recipients]"""
+                      [--only start,scan,mailq,mailq-cpu,mailq-logs,delete,delete-cpu,recipients]
+A queue is filled once a round if something is deleted, else once."""
 
 import argparse
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -19,7 +23,8 @@ import sys
 import tempfile
 import time
 
-STEPS = ("start", "scan", "mailq", "delete", "recipients")
+STEPS = ("start", "scan", "mailq", "mailq-cpu", "mailq-logs", "delete", "delete-cpu", "recipients")
+LOG = "\n<r@relay.test>: why\nrecipient=r@relay.test\noffset=223\ndsn_orig_rcpt=rfc822;r@relay.test\nstatus=4.4.1\naction=delayed\nreason=why\n\n"
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
@@ -45,6 +50,27 @@ def fill(i, count):
             os.chown(directory, i.account.pw_uid, i.account.pw_gid)
         os.rename(tmp, f"{directory}/{name}")
     os.sync()
+
+
+def add_logs(i):
+    for root, _, files in os.walk(f"{i.queue}/deferred"):
+        for name in files:
+            directory = f"{i.queue}/defer/{os.path.basename(root)}"
+            if not os.path.isdir(directory):
+                os.mkdir(directory, 0o700)
+                os.chown(directory, i.account.pw_uid, i.account.pw_gid)
+            with open(f"{directory}/{name}", "w") as f:
+                f.write(LOG)
+            os.chown(f"{directory}/{name}", i.account.pw_uid, i.account.pw_gid)
+
+
+def cpu_of(i, *command):
+    """User and system time of a command and what it starts."""
+    with open(os.devnull, "r+b") as null:
+        p = subprocess.Popen(i.argv(*command), stdin=null, stdout=null, stderr=null, env=i.env())
+        usage = os.wait4(p.pid, 0)[2]
+    p.returncode = 0
+    return usage.ru_utime + usage.ru_stime
 
 
 def timed(fn):
@@ -104,7 +130,7 @@ def many_recipients(i, count):
 def one_round(i, args, only):
     out = {}
     i.postfix("check")
-    if set(only) - {"recipients"}:
+    if set(only) - {"recipients"} and not i.queue_files("deferred"):
         fill(i, args.messages)
     out["start"] = timed(lambda: first_delivery(i))
     if "scan" in only:
@@ -115,8 +141,18 @@ def one_round(i, args, only):
         out["recipients"] = timed(lambda: many_recipients(i, args.recipients))
     i.stop()
     os.chmod(i.log, 0o666)
-    out["delete"] = timed(lambda: i.run("postsuper", "-d", "ALL", check=True, timeout=600))
-    assert not i.queue_files("deferred")
+    if "mailq-cpu" in only:         # showq is a child of postqueue then
+        out["mailq-cpu"] = cpu_of(i, "postqueue", "-p")
+    if "mailq-logs" in only:
+        add_logs(i)
+        out["mailq-logs"] = cpu_of(i, "postqueue", "-p")
+        for name in os.listdir(f"{i.queue}/defer"):
+            shutil.rmtree(f"{i.queue}/defer/{name}")
+    if {"delete", "delete-cpu"} & set(only):
+        cpu = []
+        out["delete"] = timed(lambda: cpu.append(cpu_of(i, "postsuper", "-d", "ALL")))
+        out["delete-cpu"] = cpu[0]
+        assert not i.queue_files("deferred")
     return {k: v for k, v in out.items() if k in only}
 
 
