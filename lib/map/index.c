@@ -10,12 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <linux/fs.h>
-#endif
 
 #include "base/log.h"
 #include "base/vec.h"
@@ -142,18 +138,6 @@ index_collect(struct index *x, const struct map *m, bool file, bool nul_by_defau
 }
 
 static bool
-clone_file(int from, int to)
-{
-#ifdef FICLONE
-	return ioctl(to, FICLONE, from) == 0;
-#else
-	(void)from;
-	(void)to;
-	return false;
-#endif
-}
-
-static bool
 copy_file(int from, int to)
 {
 	char piece[65536];
@@ -169,30 +153,29 @@ copy_file(int from, int to)
 	return n == 0;
 }
 
-bool
-index_copy(struct index *x, bool whole, struct err *e)
+/* Nobody changes the old one meanwhile. */
+static bool
+copy_old(struct index *x, struct err *e)
 {
-	int old;
+	const int old = open(real_path(x), O_RDONLY | O_CLOEXEC);
 	bool ok;
 
-	if (!open_temporary(x, e))
-		return false;
-	if (index_in_place(x))
-		return true;
-	old = open(real_path(x), O_RDONLY | O_CLOEXEC);
 	if (old < 0 && errno == ENOENT)
 		return true;
-	/* Nobody changes it meanwhile. */
-	ok = old >= 0 && file_lock(old, FILE_LOCK_SHARED, true);
-	if (ok && !clone_file(old, x->lock)) {
-		x->direct = !whole;
-		ok = x->direct || copy_file(old, x->lock);
-	}
-	if (!ok)
-		(void)err_temp(e, "copy database %s: %s", x->path, strerror(errno));
+	ok = (old >= 0 && file_lock(old, FILE_LOCK_SHARED, true) && copy_file(old, x->lock)) ||
+	    err_temp(e, "copy database %s: %s", x->path, strerror(errno));
 	if (old >= 0)
 		(void)close(old);
 	return ok;
+}
+
+bool
+index_begin(struct index *x, bool copy, struct err *e)
+{
+	if (!open_temporary(x, e))
+		return false;
+	x->direct = !copy;
+	return index_in_place(x) || copy_old(x, e);
 }
 
 static void

@@ -48,18 +48,17 @@ bool	index_rewritten(const struct index *);
 /* Begin to collect: what index_open does with MAP_TRUNCATE. file: a new one will be written and renamed. */
 bool	index_collect(struct index *, const struct map *, bool file, bool nul_by_default, struct err *);
 /*
- * Begin a change of the table, its file locked against other changes until index_close(). Where blocks can be shared the new
- * file is a clone of the old one, to be renamed by index_commit(); elsewhere, whole: a copy; else the old one is to be
- * changed, under its exclusive lock: index_in_place().
+ * Begin a change of the table, its file locked against other changes until index_close(). copy: the new file is a copy of the
+ * old one, to be renamed by index_commit(). Else the old one is to be changed, under its exclusive lock: index_in_place().
  */
-bool	index_copy(struct index *, bool whole, struct err *);
+bool	index_begin(struct index *, bool copy, struct err *);
 /* Rebuild: add with the rules of MAP_DUP_*; label for the warning. Then the entries, and the end. */
 enum map_status index_stage(struct index *, const struct map *, const char *label, struct span key, struct span value);
 /* While collecting: the key goes, a later one of that name replaces. */
 enum map_status index_unstage(struct index *, struct span key);
 /*
- * True: index_copy() made none, or no file can be made in that directory but the old one can be written. Its owner keeps his
- * tables up to date so.
+ * True: index_begin() was told so, or no file can be made in that directory but the old one can be written. Its owner keeps
+ * his tables up to date so.
  */
 bool	index_in_place(const struct index *);
 /* What the library of the type is to open for writing: the new file, or the old one in place. */

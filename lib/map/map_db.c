@@ -551,7 +551,7 @@ update(struct map *m, struct err *e)
 	struct update u = { m, update_cache_size(t) };
 	int rc;
 
-	if (!index_copy(&t->index, u.cache == BUILD_CACHE_MAX, e))
+	if (!index_begin(&t->index, u.cache == BUILD_CACHE_MAX, e))
 		return false;
 	rc = change_file(t, &u);
 	if (rc != 0) {
