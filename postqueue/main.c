@@ -139,6 +139,8 @@ show(bool json)
 		child = run_showq(&fd);
 	}
 	struct stream *in = stream_new(fd);
+
+	stream_expect_much(in);
 	bool ok = (wishes & WISH_SUSPENDED) != 0 ? show_suspended(in, json) :
 	    show_list(in, json ? &format_json : &format_text, &selection);
 

@@ -18,12 +18,14 @@
 #include "io/stream.h"
 
 #define STREAM_INPUT		8192u	/* initial input buffer */
+#define STREAM_INPUT_MUCH	65536u
 #define STREAM_OUTPUT_MAX	65536u	/* flush when more than this is pending */
 #define STREAM_SLICE		30000	/* ms: a longer wait is made of such slices, so that changing between long limits costs no call */
 
 struct stream {
 	int fd, out_fd;			/* the same but for stream_set_output() */
 	bool is_socket;
+	bool expects_much;
 	bool ending;			/* stream_finish(): the last bytes and the end go into one packet */
 	enum stream_state state;
 	int error;
@@ -75,6 +77,7 @@ stream_free(struct stream **sp)
 
 int stream_release_fd(struct stream **sp) { return detach(sp); }
 int stream_fd(const struct stream *s) { return s->fd; }
+void stream_expect_much(struct stream *s) { s->expects_much = true; }
 void stream_set_output(struct stream *s, int fd) { s->out_fd = fd; }
 void stream_set_timeout(struct stream *s, int64_t ms) { s->timeout = ms; }
 void stream_set_deadline(struct stream *s, int64_t at) { s->deadline = at; }
@@ -270,7 +273,7 @@ make_room(struct stream *s)
 		s->in_at = 0;
 		return;
 	}
-	size_t cap = s->in_cap == 0 ? STREAM_INPUT : s->in_cap * 2;
+	size_t cap = s->in_cap > 0 ? s->in_cap * 2 : s->expects_much ? STREAM_INPUT_MUCH : STREAM_INPUT;
 	char *p = realloc(s->in, cap);
 
 	if (p == NULL)

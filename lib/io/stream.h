@@ -30,6 +30,7 @@ struct stream_transport {
 struct stream *stream_new(int fd);		/* takes the descriptor over */
 void	stream_free(struct stream **);		/* flushes nothing; closes; NULL is fine */
 int	stream_fd(const struct stream *);
+void	stream_expect_much(struct stream *);		/* before the first read: fewer reads for more memory */
 void	stream_set_output(struct stream *, int fd);	/* write there instead (standard input and output); not owned */
 int	stream_release_fd(struct stream **);	/* free the stream, return its descriptor still open */
 void	stream_set_transport(struct stream *, const struct stream_transport *, void *ctx);

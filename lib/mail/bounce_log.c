@@ -24,6 +24,7 @@ struct log_reader {
 	struct buf window;
 	size_t at;			/* of the next line in it */
 	bool ended;			/* the file */
+	bool brief;
 	struct arena *mem;		/* of the present entry */
 };
 
@@ -32,21 +33,22 @@ struct log_reader {
 static const struct {
 	struct span name;
 	size_t offset;
+	bool brief;			/* what a list shows */
 } text_fields[] = {
-	{ NAME("recipient"), offsetof(struct log_entry, recipient) },
-	{ NAME("original_recipient"), offsetof(struct log_entry, original) },
-	{ NAME("dsn_orig_rcpt"), offsetof(struct log_entry, dsn_orcpt) },
-	{ NAME("status"), offsetof(struct log_entry, status) },
-	{ NAME("action"), offsetof(struct log_entry, action) },
-	{ NAME("diag_type"), offsetof(struct log_entry, diag_type) },
-	{ NAME("diag_text"), offsetof(struct log_entry, diag_text) },
-	{ NAME("mta_type"), offsetof(struct log_entry, mta_type) },
-	{ NAME("mta_mname"), offsetof(struct log_entry, mta_name) },
-	{ NAME("reason"), offsetof(struct log_entry, reason) },
+	{ NAME("recipient"), offsetof(struct log_entry, recipient), true },
+	{ NAME("original_recipient"), offsetof(struct log_entry, original), true },
+	{ NAME("dsn_orig_rcpt"), offsetof(struct log_entry, dsn_orcpt), false },
+	{ NAME("status"), offsetof(struct log_entry, status), false },
+	{ NAME("action"), offsetof(struct log_entry, action), false },
+	{ NAME("diag_type"), offsetof(struct log_entry, diag_type), false },
+	{ NAME("diag_text"), offsetof(struct log_entry, diag_text), false },
+	{ NAME("mta_type"), offsetof(struct log_entry, mta_type), false },
+	{ NAME("mta_mname"), offsetof(struct log_entry, mta_name), false },
+	{ NAME("reason"), offsetof(struct log_entry, reason), true },
 };
 
 static void
-take_field(struct log_entry *e, struct span line, struct arena *mem)
+take_field(struct log_entry *e, struct span line, struct arena *mem, bool brief)
 {
 	struct span value = line, name;
 	uint64_t n;
@@ -55,6 +57,8 @@ take_field(struct log_entry *e, struct span line, struct arena *mem)
 		return;			/* the old form; all of it stands in the other lines too */
 	for (size_t i = 0; i < sizeof text_fields / sizeof *text_fields; i++)
 		if (name.n == text_fields[i].name.n && span_eq(name, text_fields[i].name)) {
+			if (brief && !text_fields[i].brief)
+				return;
 			value = span_printable(value, mem);
 			memcpy((char *)e + text_fields[i].offset, &value, sizeof value);
 			return;
@@ -109,6 +113,7 @@ log_reader_again(struct log_reader **rp, int dir, const char *path)
 	(*rp)->fd = fd;
 	(*rp)->at = 0;
 	(*rp)->ended = false;
+	(*rp)->brief = true;
 	return true;
 }
 
@@ -119,7 +124,8 @@ log_reader_open(const char *queue, const char *id)
 	char path[QUEUE_PATH_MAX];
 
 	queue_path(path, queue, id);
-	(void)log_reader_again(&r, AT_FDCWD, path);
+	if (log_reader_again(&r, AT_FDCWD, path))
+		r->brief = false;
 	return r;
 }
 
@@ -190,7 +196,7 @@ log_reader_next(struct log_reader *r, struct log_entry *e)
 		if (line.n == 0 && lines > 0)
 			return true;
 		if (line.n > 0 && lines++ < ENTRY_LINES)
-			take_field(e, line, r->mem);
+			take_field(e, line, r->mem, r->brief);
 	}
 	return lines > 0;
 }

@@ -25,7 +25,8 @@ struct log_entry {
 /* Entries one after the other, with memory for one of them, however long the file is. */
 struct log_reader;
 struct log_reader *log_reader_open(const char *queue, const char *id);	/* NULL: no file, or not readable */
-/* The same with the memory of a reader that has done; **r may be NULL at first. False: no file, or not readable. */
+/* The same for a list, with the memory of a reader that has done: of an entry only recipient, original and reason are told. *r may
+ * be NULL at first. False: no file, or not readable. */
 bool	log_reader_again(struct log_reader **r, int dir, const char *path);	/* relative to dir, or AT_FDCWD */
 int	log_reader_done(struct log_reader *);	/* its descriptor, for the caller to close */
 bool	log_reader_next(struct log_reader *, struct log_entry *);	/* texts live until the next call */
