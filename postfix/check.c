@@ -175,7 +175,7 @@ walk_directory(const char *directory, void (*at)(const char *, const struct stat
 static void
 look_at_queue_top(void (*at)(const char *, const struct stat *, const void *), const struct owner *owner)
 {
-	static const char *const tops[] = { ".", "pid" };
+	const char *const tops[] = { ".", conf.process_id_directory };
 	char path[PATH_SIZE];
 	struct stat st;
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "io/sock.h"
+#include "mail/debug_peer.h"
 #include "map/map.h"
 #include "smtp/smtp.h"
 
@@ -31,6 +32,7 @@ smtp_command(struct smtp_session *s, const char *fmt, ...)
 		if (line.p[i] == '\r' || line.p[i] == '\n')
 			line.p[i] = ' ';
 	transcript_add(&s->history, "Out: ", buf_view(&line));
+	log_debug("> %s: %.*s", s->relay, SPAN_ARG(buf_view(&line)));
 	buf_str(&line, "\r\n");
 	stream_put(s->stream, buf_view(&line));
 	buf_free(&line);
@@ -40,6 +42,7 @@ void
 smtp_note_sent(struct smtp_session *s, const char *what)
 {
 	transcript_add(&s->history, "Out: ", span_str(what));
+	log_debug("> %s: %s", s->relay, what);
 }
 
 static void
@@ -48,6 +51,7 @@ note_received(struct smtp_session *s, struct span line)
 	while (line.n > 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
 		line.n--;
 	transcript_add(&s->history, "In:  ", line);
+	log_debug("< %s: %.*s", s->relay, SPAN_ARG(line));
 }
 
 /* A server that does not understand what we say, or that says what nobody understands. */
@@ -79,6 +83,7 @@ static struct map *reply_filter;
 void
 smtp_session_init(void)
 {
+	debug_peer_init();
 	if (*conf.smtp_reply_filter != '\0')
 		reply_filter = map_open(conf.smtp_reply_filter, 0);
 }
@@ -355,9 +360,11 @@ smtp_open(const struct smtp_target *t, const char *key, const struct delivery *d
 	set_names(s, t, key);
 	s->d = d;
 	*talked = false;
+	debug_peer_begin(s->host, s->addr, s->key);
 	fd = connect_to(s, t, d->mem, why);
 	if (fd < 0) {
 		log_info("%.*s", SPAN_ARG(why->reason));
+		debug_peer_end();
 		free(s);
 		return NULL;
 	}
@@ -388,6 +395,7 @@ smtp_close(struct smtp_session **sp, bool quit)
 	stream_free(&s->stream);
 	smtp_reply_free(&s->reply);
 	transcript_free(&s->history);
+	debug_peer_end();
 	free(s);
 	*sp = NULL;
 }

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include "base/log.h"
 #include "conf/conf.h"
 #include "smtpd/smtpd.h"
 
@@ -18,6 +19,7 @@ smtpd_history_input(struct smtpd *s, struct span line)
 {
 	s->trouble_known = false;
 	transcript_add(&s->history, "In:  ", line);
+	log_debug("< %s: %.*s", s->client.id, SPAN_ARG(line));
 }
 
 /* The lines of a reply; a refusal that nobody has named a reason for is the client's mistake. */
@@ -37,7 +39,9 @@ smtpd_history_output(struct smtpd *s, struct span text)
 			copy[3] = '-';
 			line.p = copy;
 		}
-		transcript_add(&s->history, "Out: ", span_to(line, n));
+		line = span_to(line, n);
+		transcript_add(&s->history, "Out: ", line);
+		log_debug("> %s: %.*s", s->client.id, SPAN_ARG(line));
 	}
 }
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "mail/debug_peer.h"
 #include "mail/dns_filter.h"
 #include "mail/flush_client.h"
 #include "map/match.h"
@@ -506,6 +507,7 @@ smtpd_serve(struct session *session)
 	stream_set_timeout(s.peer, conf.smtpd_timeout * 1000);
 	known = smtpd_upstream(&s, session);
 	smtpd_client_find(&s, session);
+	debug_peer_begin(s.client.name, s.client.address, NULL);
 	log_info("connect from %s", s.client.id);
 	set_rights(&s);
 	s.may_xforward = !stand_alone && smtpd_may_xforward(&s);
@@ -519,6 +521,7 @@ smtpd_serve(struct session *session)
 	log_end(&s, why);
 	(void)smtpd_rate_exceeded(&s, SMTPD_EVENT_DISCONNECT);
 	auth_free(&s.auth);
+	debug_peer_end();
 	smtp_server_free(&s.server);
 	arena_free(&s.work);
 	arena_free(&s.tmem);
@@ -587,6 +590,7 @@ smtpd_init(void)
 	smtpd_xclient_init();
 	smtpd_auth_init();
 	reply_edit_init();
+	debug_peer_init();
 	rbl_reply_init();
 	recipient_init();
 	flush_prepare();

@@ -16,8 +16,6 @@
 #include "io/sock.h"
 #include "mail/trigger.h"
 
-#define TRIGGER_WAIT_MS	10000
-
 /* A descriptor to write to, without waiting; -1 when nobody is there. */
 static int
 open_endpoint(const char *path)
@@ -26,7 +24,7 @@ open_endpoint(const char *path)
 
 	if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
 		return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-	return sock_connect_unix(path, TRIGGER_WAIT_MS, NULL);
+	return sock_connect_unix(path, (int64_t)conf.trigger_timeout * 1000, NULL);
 }
 
 static bool

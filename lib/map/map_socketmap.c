@@ -1,8 +1,8 @@
 /*
  * map_socketmap.c - socketmap:inet:host:port:name, socketmap:unix:path:name: tables behind a server that speaks
  * netstrings. "name key" is answered "OK value", "NOTFOUND", "TEMP why", "TIMEOUT why" or "PERM why".
- * The server is not trusted with where mail is written (MAP_TYPE_UNAUTH). Answers are limited to REPLY_MAX bytes and
- * peer_answer_seconds. Values may have newlines: servers of TLS policies separate attributes with them.
+ * The server is not trusted with where mail is written (MAP_TYPE_UNAUTH). Answers are limited to
+ * socketmap_max_reply_size bytes and peer_answer_seconds. Values may have newlines: servers of TLS policies separate attributes with them.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -12,11 +12,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "conf/conf.h"
 #include "map/peer.h"
 #include "map/query.h"
 #include "map/type.h"
 
-#define REPLY_MAX	100000u
 #define REASON_MAX	200
 #define IDLE_MS		10000	/* an idle connection, and any after LIFE_MS, is not used again */
 #define LIFE_MS		100000
@@ -73,6 +73,7 @@ broken(const struct peer *p)
 static const char *
 take_length(struct stream *s, size_t *length)
 {
+	const size_t most = (size_t)conf.socketmap_max_reply_size;
 	char c;
 
 	*length = 0;
@@ -84,7 +85,7 @@ take_length(struct stream *s, size_t *length)
 		if (!ascii_digit(c))
 			return "input format error";
 		*length = *length * 10 + (size_t)(c - '0');
-		if (*length > REPLY_MAX || digits > REPLY_MAX)
+		if (*length > most || digits > most)
 			return "input exceeds size limit";
 	}
 }

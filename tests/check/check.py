@@ -166,6 +166,8 @@ def parameters(top, files):
 INSTALLATION = set("""sendmail_path mailq_path newaliases_path manpage_directory sample_directory readme_directory html_directory
 shlib_directory meta_directory debugger_command mail_release_date local_destination_concurrency_limit
 local_destination_recipient_limit""".split())
+# Accepted and ignored, by Postfix too; the table says why.
+OBSOLETE = set("dns_ncache_ttl_fix_enable maps_rbl_domains sun_mailtool_compatibility qmgr_fudge_factor".split())
 # Some code reads them, but what a user means by setting them does not happen yet.
 PARTLY = set("""fallback_transport fallback_transport_maps luser_relay mailbox_command mailbox_command_maps mailbox_transport
 mailbox_transport_maps smtp_tls_security_level""".split())
@@ -188,7 +190,7 @@ def check_parameters(top, files):
         if name in seen:
             yield f"{f}: {name} is also in {seen[name]}"
         seen[name] = f
-        if kind in ("PARAM", "SHARED") and name not in used | INSTALLATION and "p_" + name not in used:
+        if kind in ("PARAM", "SHARED") and name not in used | INSTALLATION | OBSOLETE and "p_" + name not in used:
             yield f"{f}: {name} is neither acted upon nor marked LATER"
         if kind in ("PARAM_LATER", "SHARED_LATER") and name in read_by_code - PARTLY:
             yield f"{f}: {name} is marked LATER, but code reads it"
