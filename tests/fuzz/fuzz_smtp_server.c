@@ -39,6 +39,25 @@ start_data(struct smtp_server *s, struct span args)
 	return true;
 }
 
+/* A dialogue of some answers. */
+static bool
+ask(struct smtp_server *s, struct span args)
+{
+	smtp_server_reply(s, "334 ");
+	smtp_server_ask(s, 1 + args.n);
+	return false;
+}
+
+static bool
+answer(struct smtp_server *s, struct span text, bool too_long)
+{
+	assert(s->mode == SMTP_SERVER_COMMAND && text.n <= s->answer_limit && !span_has(text, '\n'));
+	if (!too_long && text.n > 1)
+		return ask(s, span_from(text, 2));
+	smtp_server_reply(s, too_long ? "500 5.5.6 limit" : "235 2.7.0 ok");
+	return !too_long;
+}
+
 static bool
 start_chunk(struct smtp_server *s, struct span args)
 {
@@ -106,11 +125,11 @@ content_end(struct smtp_server *s)
 static const struct smtp_command commands[] = {
 	{ "EHLO", SMTP_COMMAND_LAST | SMTP_COMMAND_JUNK, ehlo }, { "MAIL", 0, ok }, { "RCPT", 0, ok },
 	{ "DATA", SMTP_COMMAND_LAST | SMTP_COMMAND_CONTENT, start_data }, { "BDAT", SMTP_COMMAND_CONTENT, start_chunk },
-	{ "NOOP", SMTP_COMMAND_JUNK, ok }, { "QUIT", 0, quit },
+	{ "NOOP", SMTP_COMMAND_JUNK, ok }, { "AUTH", 0, ask }, { "QUIT", 0, quit },
 };
 static const struct smtp_server_ops ops = {
 	.commands = commands, .ncommands = sizeof commands / sizeof commands[0], .line = line, .unknown = unknown,
-	.pipelining = pipelining, .content = content, .content_end = content_end,
+	.pipelining = pipelining, .content = content, .content_end = content_end, .answer = answer,
 };
 
 static void

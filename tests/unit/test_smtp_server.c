@@ -59,9 +59,27 @@ refuse(struct smtp_server *s, struct span args)
 	return false;
 }
 
+static bool
+ask(struct smtp_server *s, struct span args)
+{
+	(void)args;
+	smtp_server_reply(s, "334 ");
+	smtp_server_ask(s, 10);
+	return false;
+}
+
+static bool
+answer(struct smtp_server *s, struct span text, bool too_long)
+{
+	if (span_is(text, "more"))
+		return ask(s, text);
+	smtp_server_reply(s, "%s <%.*s>", too_long ? "500 too long" : "235 ok", SPAN_ARG(text));
+	return span_is(text, "good");
+}
+
 static const struct smtp_command commands[] = {
 	{ "EHLO", SMTP_COMMAND_LAST, ehlo }, { "MAIL", 0, ok }, { "RCPT", 0, refuse },
-	{ "DATA", SMTP_COMMAND_LAST | SMTP_COMMAND_CONTENT, data }, { "QUIT", 0, quit },
+	{ "DATA", SMTP_COMMAND_LAST | SMTP_COMMAND_CONTENT, data }, { "QUIT", 0, quit }, { "AUTH", 0, ask },
 };
 
 static bool line(struct smtp_server *s, struct span *text) { (void)s; (void)text; return true; }
@@ -78,7 +96,7 @@ content_end(struct smtp_server *s)
 }
 
 static const struct smtp_server_ops ops = { .commands = commands, .ncommands = sizeof commands / sizeof *commands, .line = line,
-    .unknown = unknown, .pipelining = pipelining, .content = content, .content_end = content_end };
+    .unknown = unknown, .pipelining = pipelining, .content = content, .content_end = content_end, .answer = answer };
 
 /* Replies to all of text, fed in pieces of n bytes; what is not consumed yet is offered again. */
 static void
@@ -200,12 +218,57 @@ test_many_crs(void **state)
 	buf_free(&content_seen);
 }
 
+/* Lines that are no commands; a command ends with the last of them, and counts then. */
+static void
+test_answers(void **state)
+{
+	static const char script[] = "EHLO x\r\nAUTH\r\nmore\r\nmore\ngood\r\nAUTH\r\nMAIL\r\nAUTH\r\n123456789\r\nAUTH\r\n1234567890\r\nAUTH\r\n"
+	    "0123456789012345678901234567890123456789\r\nAUTH\r\n\r\nMAIL x\r\nAUTH\r\nhalf";
+	static const char want[] = "250-host\r\n250 PIPELINING\r\n334 \r\n334 \r\n334 \r\n235 ok <good>\r\n334 \r\n235 ok <MAIL>\r\n334 \r\n"
+	    "235 ok <123456789>\r\n334 \r\n500 too long <1234567890>\r\n334 \r\n500 too long <0123456789>\r\n334 \r\n235 ok <>\r\n"
+	    "250 2.0.0 Ok <x>\r\n334 \r\n";
+
+	(void)state;
+	for (size_t n = 1; n <= sizeof script; n++) {
+		struct smtp_server s;
+		struct buf out = {0}, stats = {0};
+
+		converse(script, sizeof script - 1, n, &out, &s);
+		assert_string_equal(buf_cstr(&out), want);
+		assert_int_equal(s.mode, SMTP_SERVER_ANSWER);
+		assert_int_equal(s.errors, 5);
+		smtp_server_statistics(&s, &stats);
+		assert_string_equal(buf_cstr(&stats), " ehlo=1 mail=1 auth=1/6 commands=3/8");
+		buf_free(&out);
+		buf_free(&stats);
+		smtp_server_free(&s);
+	}
+}
+
+static void
+test_endless_answer(void **state)
+{
+	struct smtp_server s;
+	struct buf out = {0}, text = {0};
+
+	(void)state;
+	buf_str(&text, "AUTH\r\n");
+	for (int i = 0; i < 10000; i++)
+		buf_byte(&text, 'x');
+	converse(text.p, text.n, 100, &out, &s);
+	assert_true(s.line.cap < 4096);
+	assert_int_equal(s.mode, SMTP_SERVER_CLOSED);
+	smtp_server_free(&s);
+	buf_free(&out);
+	buf_free(&text);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_end_of_data), cmocka_unit_test(test_long_line),
-		cmocka_unit_test(test_many_crs),
+		cmocka_unit_test(test_many_crs), cmocka_unit_test(test_answers), cmocka_unit_test(test_endless_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
