@@ -25,6 +25,7 @@
 #include "smtpd/smtpd.h"
 
 #define LINGER_MS	10000		/* a reply waits at most so long for others while the session works */
+#define LONG_LINE_SHOWN	30u
 #define ESCAPED_MAX	100		/* bytes of client input in log lines */
 
 static struct match *event_exceptions, *bare_lf_exclusions;
@@ -211,6 +212,9 @@ command_line(struct smtp_server *server, struct span *line)
 	const struct smtp_command *known = NULL;
 
 	arena_reset(s->work);
+	if (server->cut)
+		log_warning("%s: request longer than %d: %.*s...", s->client.id, conf.line_length_limit,
+		    SPAN_ARG(span_printable(span_to(smtpd_without_secrets(*line, s->work), LONG_LINE_SHOWN), s->work)));
 	if (server->bare_lf) {
 		s->saw_bare_lf = true;
 		if (s->reject_bare_lf)

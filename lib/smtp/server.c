@@ -204,6 +204,7 @@ step_command(struct smtp_server *s, struct span *in)
 	if (!complete)
 		return false;
 	line = buf_view(&s->line);
+	s->cut = s->skipped > 0;
 	s->bare_lf = s->skipped == 0 && (line.n == 0 || line.p[line.n - 1] != '\r');
 	while (line.n > 0 && line.p[line.n - 1] == '\r')
 		line.n--;

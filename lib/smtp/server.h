@@ -83,6 +83,7 @@ struct smtp_server {
 	size_t skipped;			/* bytes of a too long line */
 	size_t answer_limit;		/* of the line that is waited for */
 	bool bare_lf;			/* the command line ended without CR */
+	bool cut;			/* the command line was longer than line_limit */
 	struct smtp_dot_in dot;
 	uint64_t chunk_left;		/* bytes of the BDAT chunk still to come */
 	struct span following;		/* what was received behind the command that runs */

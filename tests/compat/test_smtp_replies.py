@@ -282,3 +282,16 @@ def test_311_forbidden_commands(road):
     for first in (b".\r\n", b"*\r\n", b"1\r\n"):
         out = dialogue(road.ours.port("submission"), [first])
         assert out[0].startswith("220 ") and len(out) == 2
+
+
+LONG_LINES = ["NOOP " + "x" * 2042, "NOOP " + "x" * 2043, "NOOP " + "x" * 2044, b"NOOP \tx\x00z" + b"y" * 2100 + b"\r\n", "MAIL FROM:<a@example.com> " + "x" * 4000, "x" * 2100]
+
+
+def test_long_line_warnings(road):
+    """What is cut off is told, with the line's first bytes."""
+    def run(instance):
+        mark = instance.mark()
+        out = dialogue(instance.port(), ["EHLO x", *LONG_LINES, "QUIT"])
+        instance.wait_log(r"smtpd\[\d+\]: disconnect from", mark)
+        return out[2:], [line.split("warning: ")[1] for line in instance.log_lines(mark) if "request longer" in line]
+    road.compare(run)

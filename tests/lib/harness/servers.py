@@ -2,6 +2,7 @@
 """Real servers of lookup tables, each below a temporary directory, on a loopback port or a socket, under an ordinary
 account, ended by its process id. A class whose program is not installed raises Missing."""
 
+import grp
 import os
 import shutil
 import signal
@@ -227,3 +228,64 @@ class Slapd(Server):
         text = "dn: dc=test\nobjectClass: dcObject\nobjectClass: organization\no: test\ndc: test\n\n" + self.ldif
         subprocess.run([program("ldapadd"), "-x", "-H", f"ldap://127.0.0.1:{self.port}", "-D", "cn=admin,dc=test", "-w", "secret"], input=text,
                        text=True, check=True, stdout=subprocess.DEVNULL)
+
+
+class Dovecot(Server):
+    """The login service alone, at self.socket. users: {name: password}. Its processes take accounts of their own, so it is run by root."""
+
+    def __init__(self, users):
+        self.users = users
+        super().__init__()
+
+    def as_user(self, command):
+        return command
+
+    def prepare(self):
+        self.program = program("dovecot")
+        self.socket = self.dir + "/auth"
+        who, group = self.account.pw_name, grp.getgrgid(self.account.pw_gid).gr_name
+        with open(self.dir + "/users", "w") as f:
+            f.write("".join(f"{name}:{{PLAIN}}{password}\n" for name, password in self.users.items()))
+        with open(self.dir + "/conf", "w") as f:
+            f.write(f"""\
+base_dir = {self.dir}/run
+state_dir = {self.dir}/state
+log_path = {self.dir}/log
+protocols =
+ssl = no
+auth_mechanisms = plain login cram-md5
+disable_plaintext_auth = no
+auth_failure_delay = 0
+default_internal_user = {who}
+default_internal_group = {group}
+default_login_user = {who}
+passdb {{
+  driver = passwd-file
+  args = {self.dir}/users
+}}
+service auth {{
+  unix_listener {self.socket} {{
+    mode = 0666
+  }}
+}}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+""")
+
+    def command(self):
+        return [self.program, "-F", "-c", self.dir + "/conf"]
+
+    def ready(self):
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(self.socket)
+                return True
+        except OSError:
+            return False
+
+    def close(self):
+        self.end()          # its children end with it when it is asked to, not when it is killed
+        super().close()
