@@ -161,21 +161,22 @@ template_expand(const struct template *t, struct buf *out, struct arena *mem)
 
 /* --- bounce_template_file --- */
 
-/* Where the value of a label goes; NULL: no such label, or not in this template. */
-static struct span *
-header_field(struct template *t, struct span label, const char **why)
+/* Where the value of a label goes. False: no such label, or not in this template. */
+static bool
+header_field(struct template *t, struct span label, struct span **field, const char **why)
 {
 	*why = "unknown";
+	*field = &t->copy_subject;
 	if (span_iis(label, "Charset"))
-		return &t->charset;
-	if (span_iis(label, "From"))
-		return &t->from;
-	if (span_iis(label, "Subject"))
-		return &t->subject;
-	if (!span_iis(label, "Postmaster-Subject"))
-		return NULL;
+		*field = &t->charset;
+	else if (span_iis(label, "From"))
+		*field = &t->from;
+	else if (span_iis(label, "Subject"))
+		*field = &t->subject;
+	else if (!span_iis(label, "Postmaster-Subject"))
+		return false;
 	*why = "inapplicable";
-	return t->copy_subject.n > 0 ? &t->copy_subject : NULL;
+	return *field != &t->copy_subject || t->copy_subject.n > 0;
 }
 
 /* One "Label: value". False: logged, the template cannot be used. */
@@ -183,9 +184,9 @@ static bool
 take_header(struct template *t, struct span label, struct span value)
 {
 	const char *why;
-	struct span *field = header_field(t, label, &why);
+	struct span *field;
 
-	if (field == NULL) {
+	if (!header_field(t, label, &field, &why)) {
 		log_warning("%s: %s \"%.*s\" header label in %s template -- ignoring this template", t->origin, why,
 		    SPAN_ARG(label), t->class);
 		return false;
