@@ -5,14 +5,18 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/vec.h"
 #include "conf/json.h"
 #include "postmap/postmap.h"
+
+#define PIECE		65536u	/* bytes of input read at a time, and of output that may wait */
 
 struct map *
 open_table(const char *name, unsigned flags)
@@ -154,22 +158,78 @@ next_line(struct span *line, char **memory, size_t *cap)
 	return true;
 }
 
+/* Keys, one a line, of standard input. */
+struct keys {
+	struct buf text;		/* what was read; up to at it is done with */
+	size_t at;
+	bool ended;
+};
+
+/* A whole line of what was read, or at the end of input what is left. */
+static bool
+take_key(struct keys *k, struct span *key)
+{
+	const struct span left = span_from(buf_view(&k->text), k->at);
+	const size_t n = span_find(left, '\n');
+
+	if (n == left.n && (n == 0 || !k->ended))
+		return false;
+	*key = span_to(left, span_find(span_to(left, n), '\0'));
+	k->at += n < left.n ? n + 1 : n;
+	return true;
+}
+
+static void
+read_keys(struct keys *k)
+{
+	ssize_t n;
+
+	buf_drop(&k->text, k->at);
+	k->at = 0;
+	buf_reserve(&k->text, PIECE);
+	while ((n = read(STDIN_FILENO, k->text.p + k->text.n, PIECE)) < 0 && errno == EINTR)
+		continue;
+	k->ended = n <= 0;
+	k->text.n += n > 0 ? (size_t)n : 0;
+}
+
+static void
+hold_all(const struct vec *tables, bool on)
+{
+	for (size_t i = 0; i < tables->n; i++)
+		map_hold(*VEC_AT(tables, struct map *, i), on);
+}
+
+/* Tables are locked while keys are at hand: nobody who changes one has to wait for our input, or for whoever reads our output. */
 int
 query_stdin(const struct options *o, char **spec)
 {
 	struct vec tables = open_all(o, spec, 0);
 	struct arena *mem = arena_new();
-	char *memory = NULL;
-	size_t cap = 0;
+	struct keys keys = {0};
 	struct span key;
-	bool found = false;
+	int status = 1;
 
-	for (; next_line(&key, &memory, &cap); arena_reset(mem))
-		found |= ask_all(o, &tables, key, mem);
-	free(memory);
+	(void)setvbuf(stdout, NULL, _IOFBF, 2 * PIECE);
+	while (!keys.ended) {
+		read_keys(&keys);
+		hold_all(&tables, true);
+		for (; take_key(&keys, &key); arena_reset(mem)) {
+			if (ask_all(o, &tables, key, mem))
+				status = 0;
+			if (__fpending(stdout) > PIECE) {
+				hold_all(&tables, false);
+				(void)end_output(0);
+				hold_all(&tables, true);
+			}
+		}
+		hold_all(&tables, false);
+		(void)end_output(0);
+	}
+	buf_free(&keys.text);
 	arena_free(&mem);
 	close_all(&tables);
-	return end_output(found ? 0 : 1);
+	return end_output(status);
 }
 
 int
