@@ -116,15 +116,6 @@ lock_file(const char *path)
 	return fd;
 }
 
-static const char *
-pid_file(void)
-{
-	static char path[1024];
-
-	(void)snprintf(path, sizeof path, "%s/master.pid", conf.process_id_directory);
-	return path;
-}
-
 static void
 take_locks(void)
 {
@@ -132,8 +123,8 @@ take_locks(void)
 	const struct passwd *pw = geteuid() == 0 ? getpwnam(conf.mail_owner) : NULL;
 
 	(void)file_make_dir(conf.process_id_directory, 0755);
-	if (lock_file(pid_file()) < 0)
-		log_fatal("open lock file %s: unable to set exclusive lock: %s", pid_file(), strerror(EAGAIN));
+	if (lock_file(conf_pid_file()) < 0)
+		log_fatal("open lock file %s: unable to set exclusive lock: %s", conf_pid_file(), strerror(EAGAIN));
 	(void)snprintf(path, sizeof path, "%s/master.lock", conf.data_directory);
 	int fd = lock_file(path);
 
@@ -320,7 +311,7 @@ main(int argc, char **argv)
 	parse_options(argc, argv);
 	load_main_cf();
 	if (opt.test)
-		return is_locked(pid_file()) ? 1 : 0;
+		return is_locked(conf_pid_file()) ? 1 : 0;
 	detach();
 	if (!environment_apply(conf.import_environment, true, &e))
 		log_fatal("%s", e.text);

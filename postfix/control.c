@@ -22,22 +22,13 @@
 
 #define STOP_ROUNDS	5		/* seconds that a polite stop may take */
 
-static const char *
-pid_file(void)
-{
-	static char path[1024];
-
-	(void)snprintf(path, sizeof path, "%s/master.pid", conf.process_id_directory);
-	return path;
-}
-
 bool
 is_running(void)
 {
 	char *argv[] = { "master", "-t", NULL };
 
 	/* Asked, master(8) would make its lock file. */
-	return access(pid_file(), F_OK) == 0 && run_program(program_directory, argv) != 0;
+	return access(conf_pid_file(), F_OK) == 0 && run_program(program_directory, argv) != 0;
 }
 
 pid_t
@@ -47,7 +38,7 @@ master_pid(void)
 	struct err e = {0};
 	int64_t pid = 0;
 
-	if (file_read_all(pid_file(), 100, &text, &e) && !span_to_i64(span_trim(buf_view(&text)), &pid))
+	if (file_read_all(conf_pid_file(), 100, &text, &e) && !span_to_i64(span_trim(buf_view(&text)), &pid))
 		pid = 0;
 	buf_free(&text);
 	return pid > 1 ? (pid_t)pid : 0;

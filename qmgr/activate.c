@@ -128,7 +128,8 @@ activation_done(struct task *task)
 			return;
 		}
 	}
-	(void)hash_remove(taken, span_str(a->id));
+	if (a->fd < 0 || !a->fresh)		/* else it stays taken: message_watch() */
+		(void)hash_remove(taken, span_str(a->id));
 	if (a->fd >= 0) {
 		message_admit(a->id, a->fresh ? "incoming" : "active", a->fresh, a->fd);	/* counted since message_activate() */
 		free(a);
@@ -141,13 +142,13 @@ activation_done(struct task *task)
 	free(a);
 }
 
-void
+bool
 message_activate(const char *queue, const char *id, bool fresh)
 {
 	struct activation *a;
 
 	if (message_is_taken(id))
-		return;
+		return false;
 	a = calloc(1, sizeof *a);
 	if (a == NULL)
 		log_out_of_memory();
@@ -162,6 +163,7 @@ message_activate(const char *queue, const char *id, bool fresh)
 	(void)hash_put(taken, span_str(id), a);
 	message_count++;
 	pool_submit(qmgr_pool, &a->task);
+	return true;
 }
 
 /* --- from incoming/ to active/ --- */

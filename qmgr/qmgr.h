@@ -193,8 +193,8 @@ bool	message_stuck(struct message *, const char *to, void (*fn)(void *arg, unsig
 int64_t	stuck_ms(void);			/* until that is tried again: not longer than to the next scan of the queue */
 
 /* --- activate.c --- */
-/* Asynchronous: the file is opened, and renamed to active/ unless it is fresh, beside the loop. Nothing when it is taken. */
-void	message_activate(const char *queue, const char *id, bool fresh);
+/* Asynchronous: the file is opened, and renamed to active/ unless it is fresh, beside the loop. False: it is taken. */
+bool	message_activate(const char *queue, const char *id, bool fresh);
 bool	message_is_taken(const char *id);	/* on its way into memory, or delivered from incoming/ */
 void	message_watch(struct message *);	/* fresh: it moves to active/ when it takes long */
 void	message_stays(struct message *);	/* it will not move any more */

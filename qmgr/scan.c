@@ -99,9 +99,8 @@ consider(const struct scan *s, const char *dir, const char *id)
 	}
 	if (!s->ignore_time && is_for_later(s, id, st.st_mtime))
 		return;
-	if (s == &incoming)
+	if (message_activate(s->queue, id, false) && s == &incoming)
 		flow_give(1);
-	message_activate(s->queue, id, false);
 }
 
 static void
@@ -195,10 +194,8 @@ scan_new_message(const char *id)
 		request(&incoming, false);	/* no token: mail comes in faster than it goes out */
 		return;
 	}
-	if (message_is_taken(id))
-		return;
-	flow_give(1);
-	message_activate("incoming", id, true);
+	if (message_activate("incoming", id, true))
+		flow_give(1);
 }
 
 void
@@ -209,7 +206,7 @@ scan_retry_message(const char *id)
 	transport_revive_all();
 	queue_path(path, "deferred", id);
 	if (utimes(path, NULL) == 0)
-		message_activate("deferred", id, false);
+		(void)message_activate("deferred", id, false);
 }
 
 void

@@ -214,18 +214,16 @@ put_extracted(struct submission *s, struct extractor *x)
 static void
 finish(struct submission *s, struct postdrop *d)
 {
-	struct arena *mem = arena_new();
 	struct span reason;
 	unsigned status;
 
 	rec_put(&records, REC_END, SPAN_NULL);
 	send_records(d);
-	status = postdrop_finish(&d, mem, &reason);
+	status = postdrop_finish(&d, s->mem, &reason);
 	if (status != 0 && reason.n > 0)
-		log_fatal("%s: %.*s", who(s), SPAN_ARG(span_printable(reason, mem)));
+		log_fatal("%s: %.*s", who(s), SPAN_ARG(span_printable(reason, s->mem)));
 	if (status != 0)
 		log_fatal("%s: %s", who(s), (status & CLEANUP_STAT_SIZE) != 0 ? "message file too big" : "queue file write error");
-	arena_free(&mem);
 }
 
 void

@@ -75,30 +75,6 @@ smtpd_auth_announce(const struct smtpd *s, struct buf *b)
 		buf_printf(b, "\r\n250 AUTH=%s", s->auth_offered);
 }
 
-struct span
-smtpd_without_secrets(struct span input, struct arena *mem)
-{
-	struct buf b = {0};
-	struct span line, rest, word, kept;
-
-	while (input.n > 0) {
-		line = span_to(input, span_find(input, '\n') + 1);
-		input = span_from(input, line.n);
-		rest = line;
-		if (span_take_word(&rest, " \t\r\n\v\f", &word) && span_iis(word, "AUTH") && span_take_word(&rest, " \t\r\n\v\f", &word) &&
-		    span_trim(rest).n > 0) {
-			buf_span(&b, span(line.p, (size_t)(word.p + word.n - line.p)));
-			buf_str(&b, " ***");
-			buf_span(&b, span_from(rest, span_rtrim(rest).n));
-		} else {
-			buf_span(&b, line);
-		}
-	}
-	kept = span_copy(buf_view(&b), mem);
-	buf_free(&b);
-	return kept;
-}
-
 static bool
 refuse(struct smtpd *s, const char *reply)
 {

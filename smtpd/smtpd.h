@@ -123,16 +123,19 @@ struct smtpd {
 struct smtpd *smtpd_of(struct smtp_server *);
 /* "5F1A2A8C018" or "NOQUEUE". */
 const char *smtpd_queue_id(const struct smtpd *);
-/* "QID: ACTION: WHERE from CLIENT: text; from=<> to=<> proto= helo=" */
-void	smtpd_log_event(struct smtpd *, const char *action, const char *text);
-/* "ACTION: WHERE: text; from=<> ..." of a filter's verdict */
-void	smtpd_log_filter(struct smtpd *, const char *action, const char *text);
 void	smtpd_sleep(int seconds);
 /* The client has become another one (XCLIENT): policies and rights anew, and the greeting. Counts as no success. */
 void	smtpd_restart(struct smtpd *);
 
+/* log.c */
+/* "QID: ACTION: WHERE from CLIENT: text; from=<> to=<> proto= helo=" */
+void	smtpd_log_event(struct smtpd *, const char *action, const char *text);
+/* "ACTION: WHERE: text; from=<> ..." of a filter's verdict */
+void	smtpd_log_filter(struct smtpd *, const char *action, const char *text);
 /* Input for the log: bytes outside ASCII text as \r, \n, \ooo; at most max bytes of it. */
 const char *smtpd_escaped(struct span in, size_t max, struct arena *);
+/* Input for logs and letters: what stands behind "AUTH mechanism", on any of its lines, is left out. */
+struct span smtpd_without_secrets(struct span input, struct arena *);
 
 /* history.c: the postmaster's transcript */
 void	smtpd_trouble(struct smtpd *, unsigned bits);	/* what a refusal of this command is; without it: a protocol error */
@@ -174,8 +177,6 @@ void	smtpd_auth_init(void);
 void	smtpd_auth_begin(struct smtpd *);	/* a session starts; ends the process when there is nothing to offer */
 bool	smtpd_auth_answer(struct smtp_server *, struct span line, bool too_long);
 void	smtpd_auth_announce(const struct smtpd *, struct buf *);	/* lines of the EHLO reply */
-/* Input for logs and letters: what stands behind "AUTH mechanism", on any of its lines, is left out. */
-struct span smtpd_without_secrets(struct span input, struct arena *);
 /* Somebody is logged in, and logins count here. */
 bool	smtpd_logged_in(const struct smtpd *);
 

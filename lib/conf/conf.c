@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -387,4 +388,13 @@ conf_warn_later(void)
 		if (p != NULL && param_is_later(p) && !is_done_anyway(name, value))
 			log_warning("%s/main.cf: parameter %s is not acted upon yet", conf.config_directory, name);
 	}
+}
+
+const char *
+conf_pid_file(void)
+{
+	static char path[1024];
+
+	(void)snprintf(path, sizeof path, "%s/master.pid", conf.process_id_directory);
+	return path;
 }

@@ -123,4 +123,7 @@ bool	conf_level_below(const char *level);
 /* "name = value" apart: both trimmed. Error texts "missing '=' after attribute name", "missing attribute name". */
 bool	conf_split_pair(struct span pair, struct span *name, struct span *value, const char **why);
 
+/* "pid/master.pid": master(8)'s lock, below queue_directory. Until the next call. */
+const char *conf_pid_file(void);
+
 #endif

@@ -88,32 +88,17 @@ rec_put_size(struct buf *b, const struct rec_size *s)
 	    (long)s->rcpt_count, (long)s->qmgr_flags, (long)s->cont_length, (long)s->sendopts);
 }
 
-/* False: nothing but blanks is left. */
-static bool
-skip_blanks(struct span *in)
-{
-	size_t n = 0;
-
-	while (n < in->n && in->p[n] == ' ')
-		n++;
-	*in = span_from(*in, n);
-	return in->n > 0;
-}
-
 bool
 rec_parse_size(struct span payload, struct rec_size *out)
 {
 	struct rec_size s = {0};
 	int64_t *fields[] = { &s.data_size, &s.data_offset, &s.rcpt_count, &s.qmgr_flags, &s.cont_length, &s.sendopts };
+	struct span word;
 	size_t n = 0;
 
-	while (n < 6 && skip_blanks(&payload)) {
-		const struct span word = span_to(payload, span_find(payload, ' '));
-
+	while (n < 6 && span_take_word(&payload, " ", &word))
 		if (!span_to_i64(word, fields[n]) || *fields[n] > REC_OFFSET_MAX || *fields[n++] < -REC_OFFSET_MAX)
 			return false;
-		payload = span_from(payload, word.n);
-	}
 	if (n < 5)
 		s.cont_length = s.data_size;
 	s.sendopts &= 63;

@@ -216,9 +216,10 @@ show_logged(struct reading *l, size_t queue)
 	if (!l->viewer->logs[queue].found)
 		return;
 	while (!l->enough && log_reader_next(l->viewer->log, &e)) {
-		if (e.recipient.n > 0)		/* else a damaged entry */
+		if (e.recipient.n > 0) {	/* else a damaged entry */
 			show_recipient(l, e.original, e.recipient, log_queues[queue], e.reason);
-		note_seen(l, e.recipient);
+			note_seen(l, e.recipient);
+		}
 		arena_reset(l->scratch);
 	}
 	file_close_later(&l->viewer->closing, log_reader_done(l->viewer->log));

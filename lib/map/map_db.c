@@ -190,9 +190,7 @@ open_changed(struct map *m)
 		return 0;
 	}
 	close_file(t);
-	t->db = old.db;
-	t->cursor = old.cursor;
-	t->fd = old.fd;
+	*t = old;
 	t->kept = true;
 	return file_lock(t->fd, FILE_LOCK_SHARED, true) ? 0 : errno;
 }

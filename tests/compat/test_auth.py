@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from harness import REFERENCE_ONLY, SELF_CHECK, Batch, Pair, Smtp, dialogue, wait_for
-from harness.auth_server import CLOSE, FLOOD, HANG, AuthServer, b64, greeting, plain
+from harness.auth_server import AuthServer, b64, greeting, plain
+from harness.table_server import CLOSE, FLOOD, HANG
 
 BASE = {"smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "dovecot", "smtpd_sasl_path": "@base@/auth"}
 ANSWERS = {

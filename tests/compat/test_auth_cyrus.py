@@ -9,7 +9,7 @@ import re
 import subprocess
 
 import pytest
-from harness import Pair, dialogue
+from harness import Pair, dialogue, logged_dialogue
 from harness.auth_server import b64, plain
 
 CONF = {
@@ -129,11 +129,9 @@ def pair():
 
 def play(service, steps):
     def run(instance):
-        start = instance.mark()
-        replies = dialogue(instance.port(service), steps)
-        instance.wait_log(r"smtpd\[\d+\]: disconnect from", start)
+        replies, log = logged_dialogue(instance, service, steps)
         # (the end of lines about refused recipients, where the login stands since 3.10, is looked at in test_auth)
-        log = [re.sub(r"^.*smtpd\[\d+\]: |(?<=Access denied); from=.*", "", line) for line in instance.log_lines(start) if "smtpd[" in line]
+        log = [re.sub("(?<=Access denied); from=.*", "", line) for line in log]
         lines = instance.normal().lines(replies + log)
         return lines if instance.suite.is_ours else [re.sub("^(?=lost connection after )", "NOQUEUE: ", line) for line in lines]     # since 3.10
     return run

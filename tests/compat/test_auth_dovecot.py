@@ -2,18 +2,15 @@
 """AUTH with the real Dovecot as login service: mechanisms, wrong passwords, and a service that is restarted."""
 
 import os
-import re
 
 import pytest
 from harness import Pair, dialogue
 from harness.auth_server import b64, plain
 from harness.servers import Dovecot, Missing
 
-from test_auth_cyrus import cram
+from test_auth_cyrus import MAIL, H, cram, play
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="Dovecot is run by root")
-H = ["EHLO x"]
-MAIL = ["MAIL FROM:<a@sender.test>", "RCPT TO:<u@far.test>"]
 CASES = {
     "plain": H + ["AUTH PLAIN " + plain("bob", "wrong"), "AUTH PLAIN " + plain("nobody"), "AUTH PLAIN " + plain("bob"), "AUTH PLAIN " + plain("bob")] + MAIL + ["QUIT"],
     "plain in two": H + ["AUTH PLAIN", "*", "AUTH PLAIN", plain("bob"), "QUIT"],
@@ -44,19 +41,9 @@ def pair(dovecot):
         p.destroy()
 
 
-def play(steps):
-    def run(instance):
-        start = instance.mark()
-        replies = dialogue(instance.port(), steps)
-        instance.wait_log(r"smtpd\[\d+\]: disconnect from", start)
-        log = [re.sub(r"^.*smtpd\[\d+\]: |(?<=Access denied); from=.*", "", line) for line in instance.log_lines(start) if "smtpd[" in line]
-        return instance.normal().lines(replies + log)
-    return run
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_dialogue(pair, case):
-    pair.compare(play(CASES[case]))
+    pair.compare(play("smtp", CASES[case]))
 
 
 def test_restart(pair, dovecot):

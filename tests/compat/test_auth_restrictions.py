@@ -5,7 +5,7 @@ Received header, the queue file, header rewriting, filters, and the log."""
 import re
 
 import pytest
-from harness import REFERENCE_ONLY, SELF_CHECK, Pair, Sink, Smtp, dialogue
+from harness import REFERENCE_ONLY, SELF_CHECK, Pair, Sink, dialogue, logged_dialogue
 from harness.auth_server import AuthServer, b64, greeting, plain
 from harness.policy_server import PolicyServer
 
@@ -112,10 +112,7 @@ def pair():
 
 def play(service, steps):
     def run(instance):
-        start = instance.mark()
-        replies = dialogue(instance.port(service), steps)
-        instance.wait_log(r"smtpd\[\d+\]: disconnect from", start)
-        log = [re.sub(r"^.*smtpd\[\d+\]: ", "", line) for line in instance.log_lines(start) if "smtpd[" in line]
+        replies, log = logged_dialogue(instance, service, steps)
         # The login at the end of lines about recipients is new in 3.10: test_login_in_the_log.
         log = [re.sub(r"(proto=\S+ helo=<\S+>)(?: sasl_\w+=.*)?$", r"\1", line) for line in log]
         return instance.normal().lines(replies + log)

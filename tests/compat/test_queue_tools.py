@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 import pytest
-from harness import REFERENCE_ONLY, SELF_CHECK, Batch, ours, reference
+from harness import REFERENCE_ONLY, SELF_CHECK, Batch, Suites, ours
 from harness.spool import Spool, queue_file, record
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs the reference, as root")
@@ -97,21 +97,6 @@ for name in ["size-huge -e", "size-huge -ed"] + [f"size-{n} -bh -o" for n in ("1
     del CASES[name]
 
 
-class Suites:
-    """Two suites without an instance: these commands need none."""
-
-    def __init__(self):
-        self.reference, self.ours = Plain(reference()), None if REFERENCE_ONLY else Plain(reference() if SELF_CHECK else ours())
-        self.instances = [i for i in (self.reference, self.ours) if i]
-
-    def compare(self, run, ours_expect=None):
-        theirs = run(self.reference)
-        if self.ours is None:
-            return
-        got = run(self.ours)
-        assert got == (theirs if ours_expect is None or SELF_CHECK else ours_expect)
-
-
 class Plain:
     def __init__(self, suite):
         self.suite = suite
@@ -140,7 +125,7 @@ def postcat():
                 code, out, err = i.run("postcat", *argv, config=spool.base, input=GOOD)
                 return code, out, "" if verbose else err    # with -v the reference speaks of its own internals, too
             return of
-        yield Batch(Suites(), {name: run(args) for name, args in CASES.items()})
+        yield Batch(Suites(Plain), {name: run(args) for name, args in CASES.items()})
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -236,7 +221,7 @@ def postsuper():
                     tree = {k: v for k, v in tree.items() if not k.startswith("log-")}
                 return code, out, sorted(set(err.splitlines())), tree
         return of
-    yield Batch(Suites(), {name: run(*case) for name, case in SUPER.items()})
+    yield Batch(Suites(Plain), {name: run(*case) for name, case in SUPER.items()})
 
 
 @pytest.mark.parametrize("name", SUPER)
@@ -274,7 +259,7 @@ def lists():
                     out = re.sub(r'\{"address": ("[^"]*")\}', r'{"orig_address": \1, "address": \1}', out)
                 return code, sorted(out.split("\n\n" if name != "json" else "\n"))
         return of
-    yield Batch(Suites(), {name: run(name) for name in LISTS})
+    yield Batch(Suites(Plain), {name: run(name) for name in LISTS})
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -5,7 +5,7 @@ policy requests and in the queue file. (Row 29 of the table of attacks.)"""
 import re
 
 import pytest
-from harness import Pair, dialogue
+from harness import Pair, dialogue, logged_dialogue
 from harness.policy_server import PolicyServer
 
 ALL = {"smtpd_authorized_xclient_hosts": "127.0.0.1", "smtpd_authorized_xforward_hosts": "127.0.0.1"}
@@ -133,10 +133,7 @@ def held(instance, *parts):
 
 def play(service, steps):
     def run(instance):
-        start = instance.mark()
-        replies = dialogue(instance.port(service), steps)
-        instance.wait_log(r"smtpd\[\d+\]: disconnect from", start)
-        log = [re.sub(r"^.*smtpd\[\d+\]: ", "", line) for line in instance.log_lines(start) if "smtpd[" in line]
+        replies, log = logged_dialogue(instance, service, steps)
         return instance.normal().lines(replies + log + (held(instance) if service in ("hold", "xverp") else []))
     return run
 

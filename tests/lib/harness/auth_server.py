@@ -10,7 +10,7 @@ import re
 import select
 import socket
 
-from .table_server import CLOSE, FLOOD, HANG, TableServer
+from .table_server import CLOSE, TableServer
 
 CHALLENGE = base64.b64encode(b"<1.2@mail.example.test>")
 MECHANISMS = {"PLAIN": "plaintext", "LOGIN": "plaintext", "CRAM-MD5": "dictionary\tactive", "XOAUTH2": ""}
@@ -50,18 +50,9 @@ class AuthServer(TableServer):
         with self._lock:
             return not any(select.select([c], [], [], 0)[0] for c in self._open if c.fileno() >= 0)
 
-    def _send(self, c, f, actions, number=b""):
-        for a in actions if isinstance(actions, list) else [actions]:
-            if a is CLOSE:
-                return False
-            if a is HANG:
-                f.read()
-                return False
-            if a is FLOOD:
-                while True:
-                    c.sendall(b"x" * 65536)
-            c.sendall(a.replace(b"@id@", number))
-        return True
+    def _answer(self, c, f, actions, number):
+        actions = actions if isinstance(actions, list) else [actions]
+        return self._send(c, f, [a.replace(b"@id@", number) if isinstance(a, bytes) else a for a in actions])
 
     def _serve(self, c):
         try:
@@ -98,7 +89,7 @@ class AuthServer(TableServer):
             got.append(base64.b64decode(response))
         prompts = {b"PLAIN": [b""], b"LOGIN": [b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6"]}.get(mechanism, [CHALLENGE])
         if len(got) < len(prompts):
-            return self._send(c, f, b"CONT\t@id@\t" + prompts[len(got)] + b"\n", number)
+            return self._answer(c, f, b"CONT\t@id@\t" + prompts[len(got)] + b"\n", number)
         del pending[number]
         if mechanism == b"PLAIN":
             parts = got[0].split(b"\0")
@@ -108,4 +99,4 @@ class AuthServer(TableServer):
         else:
             user, password = got[0].split(b" ")[0], b"secret"
         reply = b"OK\t@id@\tuser=" + user + b"\n" if password == b"secret" else b"FAIL\t@id@\tuser=" + user + b"\n"
-        return self._send(c, f, self.answers.get(user.decode("utf-8", "surrogateescape"), reply), number)
+        return self._answer(c, f, self.answers.get(user.decode("utf-8", "surrogateescape"), reply), number)

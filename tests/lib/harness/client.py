@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """A raw SMTP client: sends exactly the bytes it is told to, keeps every reply."""
 
+import re
 import socket
 
 
@@ -132,3 +133,11 @@ def send_mail(port, sender, rcpts, content, helo="client.example.test", options=
         out = c.mail(sender, rcpts, content, options)
         c.cmd("QUIT")
         return out
+
+
+def logged_dialogue(instance, service, steps):
+    """A dialogue with a service of that instance: the replies, and what smtpd logged about the session."""
+    start = instance.mark()
+    replies = dialogue(instance.port(service), steps)
+    instance.wait_log(r"smtpd\[\d+\]: disconnect from", start)
+    return replies, [re.sub(r"^.*smtpd\[\d+\]: ", "", line) for line in instance.log_lines(start) if "smtpd[" in line]

@@ -92,3 +92,18 @@ class Batch:
             n = self.pair.instances.index(instance)
             return self.results[name, instance.suite.name, n].result()
         return self.pair.compare(run, ours_expect=ours_expect)
+
+
+class Suites:
+    """Two suites without an instance, for commands that need none; make(suite) is what a case is given."""
+
+    def __init__(self, make):
+        self.reference, self.ours = make(reference()), None if REFERENCE_ONLY else make(reference() if SELF_CHECK else ours())
+        self.instances = [i for i in (self.reference, self.ours) if i]
+
+    def compare(self, run, ours_expect=None):
+        theirs = run(self.reference)
+        if self.ours is None:
+            return
+        got = run(self.ours)
+        assert got == (theirs if ours_expect is None or SELF_CHECK else ours_expect)

@@ -94,7 +94,10 @@ class TableServer:
         self.requests.append(text)
         if self.framing == "line" and text.startswith("set "):
             f.read(int(text.split()[4]) + 2)
-        actions = self.answers.get(text, self.default)
+        return self._send(c, f, self.answers.get(text, self.default))
+
+    def _send(self, c, f, actions):
+        """False: the connection is to end."""
         for a in actions if isinstance(actions, list) else [actions]:
             if a is CLOSE:
                 return False
