@@ -65,6 +65,8 @@ parse_options(int argc, char **argv)
 	}
 	if (optind < argc)
 		log_fatal("%s", usage);
+	if (opt.init && getpid() != 1)
+		log_fatal("-i is for process 1 of a container, this is process %d; use -s", (int)getpid());
 	log_verbose = master_verbose;
 }
 
@@ -251,7 +253,9 @@ detach(void)
 	int pair[2];
 	char byte;
 
-	if (master_stay_attached || opt.init || opt.keep_stdio) {
+	if (opt.init)
+		return;
+	if (master_stay_attached || opt.keep_stdio) {
 		(void)setpgid(0, 0);
 		return;
 	}
