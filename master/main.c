@@ -65,8 +65,6 @@ parse_options(int argc, char **argv)
 	}
 	if (optind < argc)
 		log_fatal("%s", usage);
-	if (opt.init && getpid() != 1)
-		log_fatal("-i is for process 1 of a container, this is process %d; use -s", (int)getpid());
 	log_verbose = master_verbose;
 }
 
@@ -316,6 +314,8 @@ main(int argc, char **argv)
 	load_main_cf();
 	if (opt.test)
 		return is_locked(conf_pid_file()) ? 1 : 0;
+	if (opt.init && getpid() != 1)
+		log_fatal("-i is for process 1 of a container, this is process %d; use -s", (int)getpid());
 	detach();
 	if (!environment_apply(conf.import_environment, true, &e))
 		log_fatal("%s", e.text);

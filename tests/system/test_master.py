@@ -78,10 +78,9 @@ def test_exit_time(stopped):
 
 def test_process_1(stopped):
     """-i is for process 1 of a container, and refuses to be another."""
-    p = master(stopped, "-i", stderr=subprocess.PIPE)
-    _, err = p.communicate(timeout=20)
-    assert p.returncode == 1
-    assert IS_REFERENCE or b"-i is for process 1 of a container" in err
+    mark = stopped.mark()
+    assert master(stopped, "-i").wait(20) == 1
+    assert IS_REFERENCE or "fatal: -i is for process 1 of a container" in stopped.log_text(mark)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="makes a name space")
